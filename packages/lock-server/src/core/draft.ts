@@ -1,0 +1,23 @@
+import type { MachineContext } from './context.ts'
+import type { Ended, KeyRecord } from './record.ts'
+
+type Mutable<T> = { -readonly [K in keyof T]: T[K] }
+
+/** One decision in the making: a shallow copy of the record, whose arrays are replaced and never changed in place. */
+export interface Draft {
+  readonly record: Mutable<KeyRecord>
+  readonly context: MachineContext
+  /** Tickets whose answer has changed, so that calls parked for them must be answered. */
+  readonly wake: Set<string>
+}
+
+export function createDraft(record: KeyRecord, context: MachineContext): Draft {
+  return { record: { ...record }, context, wake: new Set() }
+}
+
+/** Remembers how a ticket ended, so that a repeated or late request of it changes nothing. */
+export function rememberEnd(draft: Draft, end: Omit<Ended, 'untilMs'>): void {
+  const { settings, nowMs } = draft.context
+  const kept = draft.record.ended.length >= settings.maxEnded ? draft.record.ended.slice(1) : draft.record.ended
+  draft.record.ended = [...kept, { ...end, untilMs: nowMs + settings.endedMs }]
+}

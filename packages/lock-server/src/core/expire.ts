@@ -1,0 +1,64 @@
+import { type Draft, rememberEnd } from './draft.ts'
+import { advance } from './grant.ts'
+import { outcomeEndMs } from './outcome.ts'
+import type { KeyRecord, SessionRef } from './record.ts'
+import { withdrawCopy } from './copies.ts'
+import { expireHold, removeHold } from './settle.ts'
+
+/** Brings the record up to now: everything whose time is over ends. Runs before each command. */
+export function expire(draft: Draft): void {
+  const { record, context } = draft
+  const now = context.nowMs
+  if (record.pausedUntilMs !== undefined && record.pausedUntilMs <= now) record.pausedUntilMs = undefined
+  if (record.streak !== undefined && record.streak.endsMs <= now) record.streak = undefined
+  if (record.refusals.some((refusal) => refusal.endsMs <= now)) {
+    record.refusals = record.refusals.filter((refusal) => refusal.endsMs > now)
+  }
+  if (record.outcome !== undefined && (outcomeEndMs(record.outcome) ?? Infinity) <= now) {
+    record.outcome = undefined
+    record.copies = []
+  }
+  for (const hold of record.holds) {
+    if (hold.holdEndsMs !== undefined && hold.holdEndsMs <= now) {
+      const error = { code: 'max_hold_exceeded', message: 'held for longer than maxHoldMs' }
+      expireHold(draft, hold, { error, permanent: false, reported: true })
+    } else if (hold.offerEndsMs !== undefined && hold.offerEndsMs <= now) {
+      removeHold(draft, hold, 'expired')
+    }
+  }
+  if (record.ended.some((end) => end.untilMs <= now)) record.ended = record.ended.filter((end) => end.untilMs > now)
+  advance(draft)
+}
+
+/** Ends everything of a session: its holds fail over, its tickets leave the queue, its copies are withdrawn (rule 7). */
+export function endSession(draft: Draft, session: SessionRef, reason: string, keepCopies: boolean): void {
+  const { record } = draft
+  for (const hold of record.holds) {
+    if (hold.session !== session) continue
+    const error = { code: 'session_expired', message: reason }
+    expireHold(draft, hold, { error, permanent: false, reported: false })
+  }
+  for (const waiter of record.queue) {
+    if (waiter.session !== session) continue
+    rememberEnd(draft, { ticket: waiter.ticket, session, how: 'expired' })
+    draft.wake.add(waiter.ticket)
+  }
+  record.queue = record.queue.filter((waiter) => waiter.session !== session)
+  if (!keepCopies) withdrawCopy(draft, session)
+  advance(draft)
+}
+
+/** When time alone will change the record next, in the clock of its times; undefined when it never will. */
+export function nextDeadlineMs(record: KeyRecord): number | undefined {
+  const times = [
+    record.pausedUntilMs,
+    record.streak?.endsMs,
+    record.outcome === undefined ? undefined : outcomeEndMs(record.outcome),
+    ...record.refusals.map((refusal) => refusal.endsMs),
+    ...record.holds.flatMap((hold) => [hold.offerEndsMs, hold.holdEndsMs]),
+    // Only the last of them: they are dropped in passing, and a record of nothing else may stay until then.
+    record.ended.at(-1)?.untilMs,
+  ]
+  const due = times.filter((time) => time !== undefined)
+  return due.length === 0 ? undefined : Math.min(...due)
+}

@@ -1,0 +1,48 @@
+import type { WorkError } from '@layerlock/protocol'
+import type { Draft } from './draft.ts'
+import type { Hold, Refusal } from './record.ts'
+
+export interface Failure {
+  readonly error: WorkError
+  readonly permanent: boolean
+  readonly retryAfterMs?: number | undefined
+  /**
+   * Whether the work itself failed. The end of a session says nothing about the work, so it raises the attempt count
+   * but does not help to condemn the key: three nodes that are scaled down must not make the others give up.
+   */
+  readonly reported: boolean
+}
+
+/** Takes note of a failed hold: the row of failures, the pause, and the refusal when it was one too many (rule 4). */
+export function noteFailure(draft: Draft, hold: Hold, failure: Failure): void {
+  const { record, context } = draft
+  const { nowMs, settings } = context
+  const count = (record.streak?.count ?? 0) + 1
+  const group = hold.group ?? ''
+  const reported = { ...record.streak?.reported }
+  if (failure.reported) reported[group] = (reported[group] ?? 0) + 1
+  const pauseMs = failure.retryAfterMs ?? 0
+  if (pauseMs > 0) record.pausedUntilMs = Math.max(record.pausedUntilMs ?? 0, nowMs + pauseMs)
+
+  if (failure.permanent || (reported[group] ?? 0) >= settings.maxFailures) {
+    const endsMs = nowMs + Math.max(settings.negativeMs, pauseMs)
+    refuse(draft, { error: failure.error, attempts: count, group: hold.group, endsMs })
+    // The row is told and done with: after the refusal the next one starts afresh.
+    record.streak = undefined
+  } else {
+    record.streak = { count, error: failure.error, reported, endsMs: nowMs + pauseMs + settings.negativeMs }
+  }
+}
+
+/** The remembered failure that concerns a wish of this group. */
+export function refusalFor(draft: Draft, group: string | undefined): Refusal | undefined {
+  return draft.record.refusals.find((refusal) => refusal.group === undefined || refusal.group === group)
+}
+
+function refuse(draft: Draft, refusal: Refusal): void {
+  const { record } = draft
+  record.refusals = [...record.refusals.filter((other) => other.group !== refusal.group), refusal]
+  const stays = (group: string | undefined) => refusal.group !== undefined && refusal.group !== group
+  for (const waiter of record.queue) if (!stays(waiter.group)) draft.wake.add(waiter.ticket)
+  record.queue = record.queue.filter((waiter) => stays(waiter.group))
+}

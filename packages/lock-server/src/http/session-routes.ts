@@ -1,0 +1,38 @@
+import { ROUTES } from '@layerlock/protocol'
+import type { LockService } from '../service/lock-service.ts'
+import { type ApiApp, sessionIdOf } from './api-app.ts'
+import { disconnectSignal } from './disconnect.ts'
+
+/** Sessions: open, renew, close, list. */
+export function registerSessionRoutes(app: ApiApp, service: LockService): void {
+  app.post(ROUTES.openSession.path, { schema: { body: ROUTES.openSession.body } }, async (request, reply) => {
+    const { session, resumed } = await service.openSession(request.body)
+    return reply.code(201).send({ id: session.id, ttlMs: session.ttlMs, resumed })
+  })
+
+  app.post(ROUTES.renewSession.path, { schema: { body: ROUTES.renewSession.body } }, async (request, reply) => {
+    const id = sessionIdOf(request)
+    const { ttlMs } = service.sessions.renew(id)
+    const waitMs = request.body.waitMs ?? 0
+    if (waitMs > 0) {
+      const gone = disconnectSignal(reply)
+      await sleep(Math.min(waitMs, ttlMs), gone)
+      if (gone.aborted) service.sessions.disconnected(id)
+    }
+    return { ttlMs }
+  })
+
+  app.delete(ROUTES.closeSession.path, async (request, reply) => {
+    await service.closeSession(sessionIdOf(request))
+    return reply.code(204).send()
+  })
+
+  app.get(ROUTES.nodes.path, () => ({ nodes: service.sessions.nodes() }))
+}
+
+function sleep(ms: number, signal: AbortSignal): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>()
+  const timer = setTimeout(resolve, ms)
+  signal.addEventListener('abort', () => resolve(), { once: true })
+  return promise.finally(() => clearTimeout(timer))
+}

@@ -1,0 +1,6 @@
+export { DEFAULT_MACHINE_SETTINGS } from './core/context.ts'
+export type { MachineSettings } from './core/context.ts'
+export { LockServer } from './lock-server.ts'
+export type { LockServerOptions } from './lock-server.ts'
+export type { LockStore, StoredSession, Versioned } from './store/lock-store.ts'
+export { MemoryLockStore } from './store/memory-lock-store.ts'

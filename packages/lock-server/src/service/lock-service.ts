@@ -1,0 +1,164 @@
+import {
+  type AcquireAnswer,
+  type CopiesUpdated,
+  type Key,
+  type LockRecord,
+  type OpenSession,
+  ProtocolError,
+  type ReportProgress,
+} from '@layerlock/protocol'
+import type { AcquireCommand } from '../core/acquire.ts'
+import { DEFAULT_MACHINE_SETTINGS, type MachineContext, type MachineSettings } from '../core/context.ts'
+import { type Answers, type Command } from '../core/machine.ts'
+import { createRecord, type SessionRef } from '../core/record.ts'
+import { viewOf } from '../core/view.ts'
+import type { LockStore, StoredSession } from '../store/lock-store.ts'
+import { type Clock, systemClock } from './clock.ts'
+import { KeyActors } from './key-actors.ts'
+import { Parking } from './parking.ts'
+import { ProgressBoard } from './progress-board.ts'
+import { SessionIndex } from './session-index.ts'
+import { SessionRegistry } from './session-registry.ts'
+
+export interface LockServiceOptions {
+  readonly store: LockStore
+  readonly clock?: Clock
+  readonly settings?: Partial<MachineSettings>
+}
+
+/** How long a call may be held back, and when its caller has gone. */
+export interface Wait {
+  readonly waitMs: number
+  readonly signal?: AbortSignal | undefined
+}
+
+/** The lock service without its HTTP face: sessions, the records of all keys, and the calls that wait. */
+export class LockService implements AsyncDisposable {
+  readonly sessions: SessionRegistry
+  readonly parking = new Parking()
+  readonly #store: LockStore
+  readonly #clock: Clock
+  readonly #settings: MachineSettings
+  readonly #progress = new ProgressBoard()
+  readonly #index = new SessionIndex()
+  readonly #actors: KeyActors
+
+  private constructor({ store, clock = systemClock, settings }: LockServiceOptions, greatestToken: number) {
+    this.#store = store
+    this.#clock = clock
+    this.#settings = { ...DEFAULT_MACHINE_SETTINGS, ...settings }
+    this.sessions = new SessionRegistry(store, clock)
+    this.sessions.onExpired = (session, reason) => void this.#end(session, reason, false)
+    this.#actors = new KeyActors({
+      store,
+      clock,
+      index: this.#index,
+      greatestToken,
+      contextOf: (key, tokenFloor) => this.#contextOf(key, tokenFloor),
+      onDecided: (key, record, wake) => {
+        this.#progress.prune(key, record)
+        this.parking.wake(key, wake)
+      },
+    })
+  }
+
+  /** Takes up a store with all that is in it. */
+  static async open(options: LockServiceOptions): Promise<LockService> {
+    const service = new LockService(options, await options.store.greatestToken())
+    await service.sessions.restore()
+    await service.#actors.restore()
+    return service
+  }
+
+  async openSession(request: OpenSession): Promise<{ session: StoredSession; resumed: boolean }> {
+    const predecessor = request.resume === undefined ? undefined : this.sessions.find(request.resume)
+    const session = await this.sessions.open(request, predecessor)
+    // The new id is not known to anybody yet, so all that this ends is the predecessor's.
+    if (predecessor !== undefined) await this.#end(predecessor, 'the process was restarted', true)
+    return { session, resumed: predecessor !== undefined }
+  }
+
+  async closeSession(id: string): Promise<void> {
+    const session = this.sessions.get(id)
+    await this.sessions.remove(session)
+    await this.#end(session, 'session closed', false)
+  }
+
+  /** Asks for a key. With `waitMs` a `queued` answer is held back until the status or the source changes. */
+  async acquire(key: Key, wish: AcquireCommand, { waitMs, signal }: Wait): Promise<AcquireAnswer> {
+    if (waitMs === 0) return (await this.#actors.execute(key, wish)).answer
+    const deadlineMs = this.#clock.nowMs() + waitMs
+    using spot = this.parking.park(key, wish.ticket)
+    for (;;) {
+      const { answer, sourceChanged } = await this.#actors.execute(key, wish)
+      const leftMs = deadlineMs - this.#clock.nowMs()
+      if (answer.status !== 'queued' || sourceChanged || leftMs <= 0) return answer
+      await spot.woken(leftMs, signal)
+      // Nobody reads the answer any more, and asking again would take up an offer for nobody.
+      if (signal?.aborted === true) return answer
+    }
+  }
+
+  /** Carries out any other command on a key. */
+  execute<C extends Command>(key: Key, command: C): Promise<Answers[C['op']]> {
+    return this.#actors.execute(key, command)
+  }
+
+  /** Shows a record; with `waitMs` it is held back while the key is held or queued. */
+  async show(key: Key, { waitMs, signal }: Wait): Promise<LockRecord> {
+    const deadlineMs = this.#clock.nowMs() + waitMs
+    using spot = this.parking.park(key)
+    for (;;) {
+      const record = (await this.#store.read(key))?.record ?? createRecord(key)
+      const view = viewOf(record, this.#contextOf(key, 0))
+      const leftMs = deadlineMs - this.#clock.nowMs()
+      if ((view.state !== 'held' && view.state !== 'queued') || leftMs <= 0 || signal?.aborted === true) return view
+      await spot.woken(leftMs, signal)
+    }
+  }
+
+  /** Takes note of how far a holder (by its token) or a waiter (by its ticket) is. */
+  async reportProgress(key: Key, session: SessionRef, report: ReportProgress): Promise<void> {
+    const record = (await this.#store.read(key))?.record
+    const { fencingToken, ticket, done, total } = report
+    const entry =
+      record?.holds.find(
+        (hold) => hold.session === session && (hold.token === fencingToken || hold.ticket === ticket),
+      ) ?? record?.queue.find((waiter) => waiter.session === session && waiter.ticket === ticket)
+    if (entry === undefined) {
+      const what = fencingToken === undefined ? `ticket: ${ticket}` : `fencingToken: ${fencingToken}`
+      throw new ProtocolError('lease_lost', `${what} neither holds nor waits for the key`)
+    }
+    this.#progress.set(key, entry.ticket, { done, ...(total === undefined ? {} : { total }) })
+  }
+
+  /** Takes note of what a session has, and has no longer. */
+  async updateCopies(session: SessionRef, add: readonly Key[], remove: readonly Key[]): Promise<CopiesUpdated> {
+    await Promise.all([
+      ...add.map((key) => this.#actors.execute(key, { op: 'addCopy', session })),
+      ...remove.map((key) => this.#actors.execute(key, { op: 'removeCopy', session })),
+    ])
+    return { added: add.length, removed: remove.length }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.sessions[Symbol.dispose]()
+    this.#actors[Symbol.dispose]()
+    await this.#store[Symbol.asyncDispose]()
+  }
+
+  async #end({ ref }: StoredSession, reason: string, keepCopies: boolean): Promise<void> {
+    const command = { op: 'endSession', session: ref, reason, keepCopies } as const
+    await Promise.all(this.#index.keysOf(ref).map((key) => this.#actors.execute(key, command)))
+  }
+
+  #contextOf(key: Key, tokenFloor: number): MachineContext {
+    return {
+      nowMs: this.#clock.nowMs(),
+      tokenFloor,
+      session: (ref) => this.sessions.facts(ref),
+      progress: (ticket) => this.#progress.get(key, ticket),
+      settings: this.#settings,
+    }
+  }
+}

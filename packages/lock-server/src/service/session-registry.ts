@@ -1,0 +1,137 @@
+import { randomUUID } from 'node:crypto'
+import { type LiveNode, type OpenSession, ProtocolError, SESSION_TTL_MS } from '@layerlock/protocol'
+import type { SessionFacts } from '../core/context.ts'
+import type { SessionRef } from '../core/record.ts'
+import type { LockStore, StoredSession } from '../store/lock-store.ts'
+import type { Clock } from './clock.ts'
+
+/**
+ * How late a deadline's timer may fire before the silence counts as this server's own (it was stopped, or starved):
+ * then the session gets its full TTL again, for its renewals may lie unread in our sockets.
+ */
+const OWN_SILENCE_MS = 500
+
+interface LiveSession extends StoredSession {
+  deadlineMs: number
+  timer: Disposable | undefined
+}
+
+/** The live sessions and their deadlines. */
+export class SessionRegistry implements Disposable {
+  readonly #store: LockStore
+  readonly #clock: Clock
+  readonly #byId = new Map<string, LiveSession>()
+  readonly #byRef = new Map<SessionRef, LiveSession>()
+  /** Told when a session has ended by itself, after it is gone from here. */
+  onExpired: (session: StoredSession, reason: string) => void = () => undefined
+
+  constructor(store: LockStore, clock: Clock) {
+    this.#store = store
+    this.#clock = clock
+  }
+
+  /** Takes in the sessions of the server's life before; each has its full TTL from now (rule 8). */
+  async restore(): Promise<void> {
+    for (const session of await this.#store.sessions()) this.#add(session)
+  }
+
+  /** Opens a session. With `predecessor` it takes over that one's copies, and the predecessor's id ends. */
+  async open(request: OpenSession, predecessor: StoredSession | undefined): Promise<StoredSession> {
+    const session: StoredSession = {
+      id: randomUUID(),
+      ref: predecessor?.ref ?? (randomUUID() as SessionRef),
+      node: request.node,
+      endpoint: request.endpoint,
+      ttlMs: request.ttlMs ?? SESSION_TTL_MS.default,
+      disconnectGraceMs: request.disconnectGraceMs,
+      labels: request.labels ?? {},
+      openedMs: this.#clock.nowMs(),
+    }
+    await this.#store.saveSession(session)
+    this.#add(session)
+    if (predecessor !== undefined) await this.remove(predecessor)
+    return session
+  }
+
+  /** The live session with this id. @throws {ProtocolError} `session_expired` */
+  get(id: string): StoredSession {
+    const session = this.#byId.get(id)
+    if (session === undefined) {
+      throw new ProtocolError('session_expired', 'Layerlock-Session: this session has ended; open a new one')
+    }
+    return session
+  }
+
+  find(id: string): StoredSession | undefined {
+    return this.#byId.get(id)
+  }
+
+  facts(ref: SessionRef): SessionFacts | undefined {
+    return this.#byRef.get(ref)
+  }
+
+  /** Puts a session's deadline to a full TTL from now. */
+  renew(id: string): StoredSession {
+    const session = this.get(id)
+    this.#arm(session as LiveSession, session.ttlMs)
+    return session
+  }
+
+  /** The session's process seems to have died: it ends after its grace, unless it is renewed before. */
+  disconnected(id: string): void {
+    const session = this.#byId.get(id)
+    if (session?.disconnectGraceMs === undefined) return
+    const leftMs = session.deadlineMs - this.#clock.nowMs()
+    if (session.disconnectGraceMs < leftMs) this.#arm(session, session.disconnectGraceMs)
+  }
+
+  /** Takes a session out; from now on nothing can be granted to it. */
+  async remove(session: StoredSession): Promise<void> {
+    const live = this.#byId.get(session.id)
+    live?.timer?.[Symbol.dispose]()
+    this.#byId.delete(session.id)
+    if (this.#byRef.get(session.ref)?.id === session.id) this.#byRef.delete(session.ref)
+    await this.#store.deleteSession(session.id)
+  }
+
+  nodes(): LiveNode[] {
+    const now = this.#clock.nowMs()
+    return [...this.#byId.values()].map(({ node, endpoint, openedMs }) => ({
+      node,
+      ...(endpoint === undefined ? {} : { endpoint }),
+      sinceMs: Math.max(0, Math.round(now - openedMs)),
+    }))
+  }
+
+  get size(): number {
+    return this.#byId.size
+  }
+
+  #add(session: StoredSession): void {
+    const live: LiveSession = { ...session, deadlineMs: 0, timer: undefined }
+    this.#byId.set(live.id, live)
+    this.#byRef.set(live.ref, live)
+    this.#arm(live, live.ttlMs)
+  }
+
+  #arm(session: LiveSession, leftMs: number): void {
+    session.timer?.[Symbol.dispose]()
+    session.deadlineMs = this.#clock.nowMs() + leftMs
+    session.timer = this.#clock.schedule(() => this.#expire(session, leftMs), leftMs)
+  }
+
+  #expire(session: LiveSession, leftMs: number): void {
+    if (this.#byId.get(session.id) !== session) return
+    if (this.#clock.nowMs() - session.deadlineMs > OWN_SILENCE_MS) {
+      this.#arm(session, session.ttlMs)
+      return
+    }
+    const reason = leftMs < session.ttlMs ? 'the process has died' : 'session expired'
+    void this.remove(session).catch(() => undefined)
+    this.onExpired(session, reason)
+  }
+
+  [Symbol.dispose](): void {
+    for (const session of this.#byId.values()) session.timer?.[Symbol.dispose]()
+  }
+}

@@ -1,0 +1,34 @@
+export { ERROR_CODES, ErrorBody, isErrorCode, ProtocolError } from './errors.ts'
+export type { ErrorCode, ErrorDescription } from './errors.ts'
+export { KEY_MAX_BYTES, parseKey } from './key.ts'
+export type { Key } from './key.ts'
+export { MAX_WAIT_MS, Peer, Progress, WorkError } from './fields.ts'
+export {
+  Accepted,
+  Acquire,
+  AcquireAnswer,
+  Busy,
+  Cancel,
+  Complete,
+  Done,
+  Fail,
+  Failed,
+  Granted,
+  Holder,
+  Queued,
+  Release,
+  ReportProgress,
+} from './lock.ts'
+export { COPIES_MAX_KEYS, CopiesUpdated, Forgotten, KeyState, LockRecord, UpdateCopies } from './record.ts'
+export { ROUTES } from './routes.ts'
+export type { Route } from './routes.ts'
+export {
+  LiveNode,
+  Nodes,
+  OpenSession,
+  RenewSession,
+  SESSION_HEADER,
+  SESSION_TTL_MS,
+  SessionOpened,
+  SessionRenewed,
+} from './session.ts'
