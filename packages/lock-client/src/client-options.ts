@@ -1,0 +1,67 @@
+import { hostname } from 'node:os'
+import { SESSION_TTL_MS } from '@layerlock/protocol'
+import { type Logger, silentLogger } from './logger.ts'
+
+export interface LockClientOptions {
+  /** The lock server, such as `http://127.0.0.1:7400`. Default: the environment's `LAYERLOCK_URL`. */
+  readonly url?: string | undefined
+  /** The bearer token, where the server wants one. Default: the environment's `LAYERLOCK_TOKEN`. */
+  readonly token?: string | undefined
+  /** What others see this process called. Default: the host's name. */
+  readonly node?: string | undefined
+  /** Where peers of this session reach it: an http or https URL. Default: nowhere. */
+  readonly endpoint?: string | undefined
+  /** How long the session outlives its last renewal, in milliseconds: 1,000 to 600,000. Default 15,000. */
+  readonly sessionTtlMs?: number | undefined
+  /**
+   * How long the session outlives its process, in milliseconds: with it a connection stays open that tells the server
+   * when the process dies (and that keeps the process alive). Default: none, the TTL decides.
+   */
+  readonly disconnectGraceMs?: number | undefined
+  /** The session of this process's predecessor, whose copies are taken over while it lives. */
+  readonly resume?: string | undefined
+  /** How long one HTTP try may take, in milliseconds, not counting the time that a call is parked. Default 5,000. */
+  readonly tryTimeoutMs?: number | undefined
+  /** How long the server may be away before calls give up, in milliseconds. Default 30,000. */
+  readonly unavailableTimeoutMs?: number | undefined
+  /** Used instead of undici: `(...call) => globalThis.fetch(...call)` for what intercepts the global one. */
+  readonly fetch?: typeof globalThis.fetch | undefined
+  readonly logger?: Logger | undefined
+  /** Told of each session that was opened: a program that announces copies does so again here unless `resumed`. */
+  readonly onSession?: ((session: { readonly id: string; readonly resumed: boolean }) => void) | undefined
+}
+
+export interface CheckedOptions extends Omit<LockClientOptions, 'url' | 'logger'> {
+  readonly url: string
+  readonly node: string
+  readonly tryTimeoutMs: number
+  readonly unavailableTimeoutMs: number
+  readonly logger: Logger
+}
+
+/** @throws {TypeError} naming the option, its value and what is allowed */
+export function checkOptions(options: LockClientOptions): CheckedOptions {
+  const url = options.url ?? process.env['LAYERLOCK_URL']
+  if (url === undefined || !URL.canParse(url) || !/^https?:$/.test(new URL(url).protocol)) {
+    throw new TypeError(`url: expected an http or https URL of a lock server, got ${JSON.stringify(url)}`)
+  }
+  const { least, greatest } = SESSION_TTL_MS
+  checkDuration('sessionTtlMs', options.sessionTtlMs, least, greatest)
+  checkDuration('disconnectGraceMs', options.disconnectGraceMs, 0, greatest)
+  checkDuration('tryTimeoutMs', options.tryTimeoutMs, 1, 600_000)
+  checkDuration('unavailableTimeoutMs', options.unavailableTimeoutMs, 0, Infinity)
+  return {
+    ...options,
+    url,
+    token: options.token ?? process.env['LAYERLOCK_TOKEN'],
+    node: options.node ?? hostname(),
+    tryTimeoutMs: options.tryTimeoutMs ?? 5_000,
+    unavailableTimeoutMs: options.unavailableTimeoutMs ?? 30_000,
+    logger: options.logger ?? silentLogger,
+  }
+}
+
+function checkDuration(name: string, value: number | undefined, least: number, greatest: number): void {
+  if (value === undefined || (value >= least && value <= greatest)) return
+  throw new TypeError(`${name}: expected ${least} to ${greatest} milliseconds, got ${value}`)
+}

@@ -1,0 +1,55 @@
+import { SessionExpiredError } from './errors.ts'
+
+/**
+ * The share of the TTL by which the client is more cautious than the server. It covers clocks that run at slightly
+ * different speeds, and the time that work takes to notice its signal.
+ */
+const SAFETY_MARGIN = 0.1
+
+/**
+ * One session while it lives. It counts its own deadline, on a monotonic clock and from before the last successful
+ * renewal was sent, so it ends here before it can end at the server, and needs no answer from anyone for that.
+ */
+export class LiveSession {
+  readonly id: string
+  readonly ttlMs: number
+  /** Whether the copies of a predecessor were taken over. */
+  readonly resumed: boolean
+  readonly #ended = new AbortController()
+  #deadlineMs = 0
+  #timer: NodeJS.Timeout | undefined
+
+  constructor(opened: { id: string; ttlMs: number; resumed: boolean }, sentAtMs: number) {
+    this.id = opened.id
+    this.ttlMs = opened.ttlMs
+    this.resumed = opened.resumed
+    this.renewed(sentAtMs)
+  }
+
+  /** Aborted, with the error as its reason, when the session has ended or may have. */
+  get signal(): AbortSignal {
+    return this.#ended.signal
+  }
+
+  /** Takes note of a renewal that succeeded. @param sentAtMs when it was sent, as `performance.now()` */
+  renewed(sentAtMs: number): void {
+    if (this.signal.aborted) return
+    this.#deadlineMs = sentAtMs + this.ttlMs * (1 - SAFETY_MARGIN)
+    clearTimeout(this.#timer)
+    this.#timer = setTimeout(() => this.isLive(), Math.max(0, this.#deadlineMs - performance.now()) + 1)
+    this.#timer.unref()
+  }
+
+  /** Whether it lives. Looks at the clock, so it is right even when the process was stopped and no timer has run yet. */
+  isLive(): boolean {
+    if (!this.signal.aborted && performance.now() >= this.#deadlineMs) {
+      this.end(new SessionExpiredError('the session could not be renewed in time'))
+    }
+    return !this.signal.aborted
+  }
+
+  end(reason: Error): void {
+    clearTimeout(this.#timer)
+    this.#ended.abort(reason)
+  }
+}

@@ -1,0 +1,120 @@
+import type { OpenSession } from '@layerlock/protocol'
+import { backoffMs } from './backoff.ts'
+import { ClientClosedError, LockError, SessionExpiredError } from './errors.ts'
+import { LiveSession } from './live-session.ts'
+import type { LockApi } from './lock-api.ts'
+import type { Logger } from './logger.ts'
+import { retry } from './retry.ts'
+import { sleep } from './sleep.ts'
+
+export interface SessionKeeperOptions {
+  readonly api: LockApi
+  readonly logger: Logger
+  readonly request: OpenSession
+  /** Told of each session that was opened, before anyone uses it. */
+  readonly onOpened?: ((session: { readonly id: string; readonly resumed: boolean }) => void) | undefined
+}
+
+/** The longest a renewal is parked, below what load balancers and the server allow. */
+const MAX_PARKED_MS = 20_000
+
+/** Keeps one session open: from its first use until it is closed, with a new one after each loss. */
+export class SessionKeeper {
+  readonly #options: SessionKeeperOptions
+  readonly #closed = new AbortController()
+  #resume: string | undefined
+  #session: LiveSession | undefined
+  #opening: Promise<LiveSession> | undefined
+
+  constructor(options: SessionKeeperOptions) {
+    this.#options = options
+    this.#resume = options.request.resume
+  }
+
+  /** The live session; opens one when there is none. One try: throws what the opening throws. */
+  async current(): Promise<LiveSession> {
+    if (this.#closed.signal.aborted) throw new ClientClosedError()
+    if (this.#session?.isLive() === true) return this.#session
+    this.#opening ??= this.#open().finally(() => (this.#opening = undefined))
+    return this.#opening
+  }
+
+  /** Ends the session, and with it everything that it holds or waits for. Does not throw. */
+  async close(): Promise<void> {
+    if (this.#closed.signal.aborted) return
+    const session = this.#session ?? (await this.#opening?.catch(() => undefined))
+    this.#closed.abort(new ClientClosedError())
+    if (session?.isLive() !== true) return
+    session.end(new ClientClosedError())
+    try {
+      await this.#options.api.call('closeSession', { sessionId: session.id })
+    } catch (error) {
+      this.#options.logger.debug({ err: error }, 'the session could not be closed; it will expire')
+    }
+  }
+
+  async #open(): Promise<LiveSession> {
+    const { api, request, logger, onOpened } = this.#options
+    const { resume: _, ...body } = request
+    const sentAtMs = performance.now()
+    const opened = await api.call('openSession', {
+      body: this.#resume === undefined ? body : { ...body, resume: this.#resume },
+      signal: this.#closed.signal,
+    })
+    const session = new LiveSession(opened, sentAtMs)
+    this.#session = session
+    this.#resume = opened.id
+    logger.debug({ ttlMs: opened.ttlMs, resumed: opened.resumed }, 'session opened')
+    onOpened?.({ id: opened.id, resumed: opened.resumed })
+    void this.#keepAlive(session)
+    return session
+  }
+
+  /** Renews until the session ends, then opens another one. Never rejects. */
+  async #keepAlive(session: LiveSession): Promise<void> {
+    const parks = this.#options.request.disconnectGraceMs !== undefined
+    const intervalMs = session.ttlMs / 3
+    for (let failures = 0; session.isLive();) {
+      const waitMs = failures > 0 ? backoffMs(failures, { firstMs: 50, greatestMs: intervalMs / 2 }) : intervalMs
+      try {
+        // A parked renewal is itself the pause: its connection tells the server that this process is alive.
+        if (failures > 0 || !parks) await sleep(waitMs, { signal: session.signal, background: true })
+        await this.#renew(session, parks && failures === 0 ? Math.min(intervalMs, MAX_PARKED_MS) : 0)
+        failures = 0
+      } catch (error) {
+        failures++
+        if (error instanceof SessionExpiredError) session.end(error)
+        else if (session.isLive()) this.#options.logger.warn({ err: error }, 'the session could not be renewed')
+      }
+    }
+    await this.#reopen()
+  }
+
+  async #renew(session: LiveSession, parkedMs: number): Promise<void> {
+    const sentAtMs = performance.now()
+    await this.#options.api.call('renewSession', {
+      sessionId: session.id,
+      body: parkedMs === 0 ? {} : { waitMs: Math.floor(parkedMs) },
+      parkedMs,
+      signal: session.signal,
+    })
+    session.renewed(sentAtMs)
+  }
+
+  async #reopen(): Promise<void> {
+    const { logger } = this.#options
+    const { signal } = this.#closed
+    while (!signal.aborted) {
+      logger.warn({}, 'the session was lost; opening another one')
+      try {
+        await retry(() => this.current(), { giveUpMs: Infinity, signal, background: true })
+        return
+      } catch (error) {
+        if (signal.aborted) return
+        if (!(error instanceof LockError)) throw error
+        logger.warn({ err: error }, 'no session could be opened')
+        await sleep(backoffMs(10), { signal, background: true }).catch(() => undefined)
+      }
+    }
+  }
+}

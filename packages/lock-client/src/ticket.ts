@@ -1,0 +1,125 @@
+import { randomUUID } from 'node:crypto'
+import { type Acquire, type Busy, type Done, type Failed, MAX_WAIT_MS, type Queued } from '@layerlock/protocol'
+import { backoffMs } from './backoff.ts'
+import { LockError, SessionExpiredError } from './errors.ts'
+import { Lease } from './lease.ts'
+import type { LiveSession } from './live-session.ts'
+import type { LockApi } from './lock-api.ts'
+import type { Logger } from './logger.ts'
+import type { SessionKeeper } from './session-keeper.ts'
+import { sleep } from './sleep.ts'
+
+/** What a wish can be; see the calls that take it. */
+export type Wish = Omit<Acquire, 'ticket' | 'waitMs'>
+
+/** The state of a wish: as the server answers it, with the lease where it is granted. */
+export type TicketAnswer = { readonly status: 'granted'; readonly lease: Lease } | Queued | Busy | Done | Failed
+
+interface TicketParts {
+  readonly api: LockApi
+  readonly keeper: SessionKeeper
+  readonly logger: Logger
+  readonly key: string
+  readonly wish: Wish
+  readonly unavailableTimeoutMs: number
+}
+
+/** How many long polls may fail in a row before their place is taken by plain polling. */
+const LONG_POLL_FAILURES = 2
+/** In plain polling, every so many polls a long one is tried again. */
+const LONG_POLL_EVERY = 8
+
+/**
+ * One wish for one key, which may be asked again and again: the same wish never queues twice. Most programs want
+ * `LockClient.acquire` or `once`; a ticket is for those that do something useful while they wait.
+ */
+export class Ticket {
+  readonly id = randomUUID()
+  readonly key: string
+  readonly #parts: TicketParts
+  #session: LiveSession | undefined
+  #failedPolls = 0
+
+  constructor(parts: TicketParts) {
+    this.#parts = parts
+    this.key = parts.key
+  }
+
+  /**
+   * Asks once, and at once learns the state as it is now.
+   *
+   * @throws {LockServerUnavailableError} when there was no answer
+   */
+  ask({ signal }: { signal?: AbortSignal | undefined } = {}): Promise<TicketAnswer> {
+    return this.#ask(0, signal)
+  }
+
+  /**
+   * Waits until there is something new: granted, done, failed, another source, or nothing for 25 s. Long polls; where
+   * they do not come through, polls with backoff and full jitter.
+   *
+   * @throws {LockServerUnavailableError} when the server has been away for `unavailableTimeoutMs`
+   */
+  async next({ signal }: { signal?: AbortSignal | undefined } = {}): Promise<TicketAnswer> {
+    const startMs = performance.now()
+    for (let failures = 0; ; failures++) {
+      const plain = this.#failedPolls >= LONG_POLL_FAILURES && this.#failedPolls % LONG_POLL_EVERY !== 0
+      try {
+        const answer = await this.#ask(plain || failures > 0 ? 0 : MAX_WAIT_MS, signal)
+        if (!plain) this.#failedPolls = failures > 0 ? this.#failedPolls : 0
+        else if (answer.status === 'queued') await sleep(backoffMs(this.#failedPolls++), { signal })
+        return answer
+      } catch (error) {
+        if (!(error instanceof LockError) || !error.retryable) throw error
+        this.#failedPolls++
+        const waitMs = Math.max(backoffMs(failures), error.retryAfterMs ?? 0)
+        if (performance.now() + waitMs - startMs >= this.#parts.unavailableTimeoutMs) throw error
+        await sleep(waitMs, { signal })
+      }
+    }
+  }
+
+  /** Leaves the queue, or gives back what was just granted. Does not throw: what is not cancelled ends with the session. */
+  async cancel(): Promise<void> {
+    const session = this.#session
+    if (session?.isLive() !== true) return
+    const { api, key, logger } = this.#parts
+    try {
+      await api.call('cancel', { key, sessionId: session.id, body: { ticket: this.id } })
+    } catch (error) {
+      logger.debug({ err: error, key }, 'a ticket could not be cancelled')
+    }
+  }
+
+  /** Tells others how far this waiter is, in the unit of the work. A report that cannot be delivered is dropped. */
+  async progress(done: number, total?: number): Promise<void> {
+    const session = this.#session
+    if (session?.isLive() !== true) return
+    const { api, key, logger } = this.#parts
+    const body = { ticket: this.id, done, ...(total === undefined ? {} : { total }) }
+    await api
+      .call('progress', { key, sessionId: session.id, body })
+      .catch((error: unknown) => logger.debug({ err: error, key }, 'progress was not reported'))
+  }
+
+  async #ask(waitMs: number, signal: AbortSignal | undefined): Promise<TicketAnswer> {
+    const { api, keeper, key, wish, logger } = this.#parts
+    for (;;) {
+      signal?.throwIfAborted()
+      const session = await keeper.current()
+      this.#session = session
+      try {
+        const body = { ...wish, ticket: this.id, waitMs }
+        const answer = await api.call('acquire', { key, sessionId: session.id, body, parkedMs: waitMs, signal })
+        if (answer.status !== 'granted') return answer
+        // An answer that took longer than the session lived grants nothing.
+        if (session.isLive()) {
+          return { status: 'granted', lease: new Lease({ api, logger, key, session, granted: answer }) }
+        }
+      } catch (error) {
+        if (!(error instanceof SessionExpiredError)) throw error
+        session.end(error)
+      }
+    }
+  }
+}
