@@ -1,0 +1,46 @@
+export { writeAuthFile } from './auth-file.ts'
+export type { BearerAuth, BearerAuthOptions } from './bearer-auth.ts'
+export { type Availability, findBinary, isRoot, requireBinaries, requireRoot } from './binaries.ts'
+export type { CapturedOutput } from './captured-output.ts'
+export { createCertificate, type SelfSignedCertificate } from './certificate.ts'
+export { type ProcessExit, type RunningProcess, startProcess, type StartProcessOptions } from './child-process.ts'
+export {
+  type Containerd,
+  type ContainerdOptions,
+  type ContainerdPull,
+  type ContainerdPullOptions,
+  startContainerd,
+} from './containerd.ts'
+export { type CountingProxyOptions, startCountingProxy } from './counting-proxy.ts'
+export { type Descriptor, digestOf, digestOfFile, hexOf, type MediaTypes } from './descriptor.ts'
+export { type DockerRegistry, type DockerRegistryOptions, startDockerRegistry } from './docker-registry.ts'
+export type { Fault, FaultHook, FaultRequest } from './fault.ts'
+export { freePort } from './free-port.ts'
+export { type NamespaceHosts, unroutableUrl, writeHostsFolder } from './hosts-toml.ts'
+export { httpGet, type HttpGetOptions, type HttpGetResult } from './http-get.ts'
+export { createImage, type CreateImageOptions, type Image, type ImageFile } from './image.ts'
+export { createLayer, type CreateLayerOptions, type Layer } from './layer.ts'
+export {
+  type LayerlockOptions,
+  type LayerlockProcess,
+  type LockServerOptions,
+  type LogLine,
+  type ProxyOptions,
+  type ProxyProcess,
+  type ProxyStatus,
+  startLockServer,
+  startProxy,
+} from './layerlock-process.ts'
+export { createPodman, type Podman, type PodmanOptions, type PodmanPull, type PodmanPullOptions } from './podman.ts'
+export { RateLimit } from './rate-limit.ts'
+export type { RecordedServer, TlsOptions, TrafficOptions } from './recorded-server.ts'
+export { type RegistryMirrors, writeRegistriesConf } from './registries-conf.ts'
+export type { RegistryContents } from './registry-contents.ts'
+export { type RegistryOptions, type RegistryServer, startRegistryServer } from './registry-server.ts'
+export type { RequestFilter, RequestLog, RequestRecord } from './request-log.ts'
+export type { RequestKind } from './request-target.ts'
+export { createRootFilesystemImage, type CreateRootFilesystemImageOptions } from './root-filesystem.ts'
+export { type CommandOutput, runCommand, type RunCommandOptions } from './run-command.ts'
+export { skopeoPull, type SkopeoPull, type SkopeoPullOptions } from './skopeo.ts'
+export { temporaryFolder, type TemporaryFolder } from './temporary-folder.ts'
+export { waitFor, type WaitForOptions } from './wait-for.ts'
