@@ -1,0 +1,22 @@
+import type { Command } from 'commander'
+import { createLogger } from '../logger.ts'
+import { serve } from '../serve.ts'
+import { required, settingsOf } from '../settings.ts'
+import { createCommand, flag } from './common-options.ts'
+import { addPullFlags, startProxy } from './proxy.ts'
+import { startServer } from './server.ts'
+
+/** `layerlock up`: a lock server and a pull proxy in one process, for one machine. */
+export function upCommand(): Command {
+  return addPullFlags(createCommand('up', 'runs a lock server and a pull proxy in one process, for one machine'))
+    .addOption(flag('--server-listen <host:port>', 'where the lock server listens; port 0 takes any', '127.0.0.1:7400'))
+    .action(async (_options: unknown, command: Command) => {
+      const settings = settingsOf(command)
+      const logger = createLogger(required(settings, 'logLevel', 'a level'))
+      await serve(async (running) => {
+        const server = running.use(await startServer({ ...settings, store: 'memory' }, 'serverListen', logger))
+        const proxy = running.use(await startProxy(settings, { url: server.urls['server']! }, logger))
+        return [server, proxy]
+      }, logger)
+    })
+}

@@ -1,0 +1,30 @@
+import type { CliLogger } from './logger.ts'
+
+/** Something that runs until it is told to stop. */
+export interface Service extends AsyncDisposable {
+  /** Where it listens, by name. */
+  readonly urls: Readonly<Record<string, string | undefined>>
+}
+
+/** Runs services until SIGTERM or SIGINT, then stops them in the opposite order. A second signal ends at once. */
+export async function serve(
+  start: (running: AsyncDisposableStack) => Promise<Service[]>,
+  logger: CliLogger,
+): Promise<void> {
+  await using running = new AsyncDisposableStack()
+  const { promise: told, resolve } = Promise.withResolvers<NodeJS.Signals>()
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+    process.once(signal, () => {
+      resolve(signal)
+      process.once(signal, () => process.exit(1))
+    })
+  }
+  for (const { urls } of await start(running)) {
+    for (const [name, url] of Object.entries(urls)) if (url !== undefined) logger.info({ name, url }, 'listening')
+  }
+  logger.info('ready')
+  const signal = await told
+  logger.info({ signal }, 'stopping')
+  await running.disposeAsync()
+  logger.info('stopped')
+}

@@ -1,0 +1,74 @@
+import { readFileSync } from 'node:fs'
+import type { Command, Option } from 'commander'
+import { parse } from 'smol-toml'
+import { UsageError } from './usage-error.ts'
+
+/** A command's settings as text, by the names that the flags have in camel case. */
+export type Settings = Readonly<Record<string, string | readonly string[] | undefined>>
+
+/**
+ * Puts together what a command was told: flags over the environment over the file of `--config`, whose table of the
+ * command's name has the flags' names in camel case (`[proxy] peerListen = "…"`).
+ *
+ * @throws {UsageError} for a file that cannot be read, and for names and types that are not known
+ */
+export function settingsOf(command: Command): Settings {
+  const given = command.opts<Record<string, string | string[] | undefined>>()
+  const path = given['config']
+  if (typeof path !== 'string') return given
+  const table = readTable(path, command.name())
+  const known = new Map(command.options.map((option) => [option.attributeName(), option]))
+  const merged: Record<string, string | readonly string[] | undefined> = { ...given }
+  for (const [name, value] of Object.entries(table)) {
+    const option = known.get(name)
+    const setting = `${path}: ${command.name()}.${name}`
+    if (option === undefined || name === 'config') {
+      const names = [...known.keys()].filter((key) => key !== 'config').join(', ')
+      throw new UsageError(setting, value, `one of ${names}`)
+    }
+    const source = command.getOptionValueSource(name)
+    const read = readValue(setting, value, option)
+    if (source === undefined || source === 'default') merged[name] = read
+  }
+  return merged
+}
+
+function readTable(path: string, name: string): Record<string, unknown> {
+  let document: Record<string, unknown>
+  try {
+    document = parse(readFileSync(path, 'utf8'))
+  } catch (error) {
+    throw new UsageError('config', path, `a TOML file that can be read (${(error as Error).message.split('\n')[0]})`)
+  }
+  const table = document[name] ?? {}
+  if (isTable(table)) return table
+  throw new UsageError(`${path}: ${name}`, table, 'a table')
+}
+
+/** A list can also be written as a table: `[proxy.upstream] "docker.io" = "https://…"`. */
+function readValue(setting: string, value: unknown, option: Option): string | readonly string[] {
+  if (!option.variadic) {
+    if (typeof value === 'string') return value
+    throw new UsageError(setting, value, 'a string')
+  }
+  const items = isTable(value) ? Object.entries(value).map(([key, item]) => `${key}=${String(item)}`) : value
+  if (Array.isArray(items) && items.every((item) => typeof item === 'string')) return items
+  throw new UsageError(setting, value, 'a list of strings, or a table')
+}
+
+function isTable(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof Date)
+}
+
+/** A setting that must be there. @throws {UsageError} */
+export function required(settings: Settings, name: string, allowed: string): string {
+  const value = settings[name]
+  if (typeof value === 'string' && value !== '') return value
+  throw new UsageError(name, value, allowed)
+}
+
+/** A setting that may be there. */
+export function optional(settings: Settings, name: string): string | undefined {
+  const value = settings[name]
+  return typeof value === 'string' && value !== '' ? value : undefined
+}

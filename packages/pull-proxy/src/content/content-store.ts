@@ -1,0 +1,49 @@
+import type { Digest } from '../oci/digest.ts'
+
+/**
+ * Bytes that can be read at any place: a stored blob, or one that is still arriving. Reading waits for bytes that are
+ * not there yet. Disposed once, after which nothing may be read.
+ */
+export interface Content extends AsyncDisposable {
+  /** The size of the whole in bytes. */
+  readonly size: number
+  /**
+   * Reads from `position` into `target`: at least one byte, as many as are there and fit. Zero only at the end.
+   *
+   * @throws when the bytes can no longer come, or turned out to be the wrong ones; the signal's reason when it aborts
+   */
+  read(target: Uint8Array, position: number, signal?: AbortSignal): Promise<number>
+}
+
+/** A blob in the making. Ends with exactly one of `commit` and `discard`, which may come while readers still read. */
+export interface Ingest {
+  /** How many bytes were written. */
+  readonly written: number
+  /** Appends; resolves when the bytes can be read. Calls must not overlap. */
+  append(bytes: Uint8Array): Promise<void>
+  /** Reads what was written, at most `target.length` bytes. */
+  read(target: Uint8Array, position: number): Promise<number>
+  /** Whether the bytes written so far are those that the digest names. */
+  matches(): boolean
+  /** Forgets all bytes, to start again. */
+  restart(): Promise<void>
+  /** Makes the blob visible in the store, durably. Only after `matches()`. */
+  commit(): Promise<void>
+  /** Removes it. Readers that are open can read on. */
+  discard(): Promise<void>
+  /** Says that one more reader uses the bytes; the last `release` after the end closes the file. */
+  retain(): void
+  release(): Promise<void>
+}
+
+/** Blobs by digest. What can be opened is whole and was verified: nothing half-written is ever visible. */
+export interface ContentStore extends AsyncDisposable {
+  /** Whether a blob is there, as far as is known without looking. */
+  has(digest: Digest): boolean
+  /** Opens a blob; undefined when it is not there. */
+  open(digest: Digest): Promise<Content | undefined>
+  ingest(digest: Digest): Promise<Ingest>
+  delete(digest: Digest): Promise<void>
+  digests(): Iterable<Digest>
+  totals(): { readonly blobs: number; readonly bytes: number }
+}

@@ -1,0 +1,62 @@
+import type { Digest } from '../oci/digest.ts'
+import type { OciError } from '../oci/oci-error.ts'
+import type { Peer } from '../relay/peer.ts'
+
+/** The right, and the duty, to fetch from upstream. Its methods never reject: coordination may fail, the fetch must not. */
+export interface Lead {
+  /** The blob is in this node's store. */
+  completed(): Promise<void>
+  /** It could not be fetched. */
+  failed(error: OciError): Promise<void>
+  /** It will not be fetched by this node, and that says nothing about the blob. */
+  released(): Promise<void>
+}
+
+/** What this node should do for a blob now. */
+export type ClaimAnswer =
+  | { readonly kind: 'lead'; readonly lead: Lead }
+  /** Another node fetches. Its bytes can be had meanwhile from `source`, if there is one. */
+  | { readonly kind: 'follow'; readonly source: Peer | undefined }
+  /** These nodes have it. */
+  | { readonly kind: 'copies'; readonly copies: readonly Peer[]; readonly outcome: number }
+  /** It cannot be fetched, as others have found out. */
+  | { readonly kind: 'refused'; readonly error: OciError }
+
+/** One wish of this node for one blob. Disposed when the wish is over; that leaves the queue. */
+export interface Claim extends AsyncDisposable {
+  /** What to do now. Never rejects but with the signal's reason: without coordination the answer is to lead. */
+  ask(signal: AbortSignal): Promise<ClaimAnswer>
+  /** Waits until there is something new to do, or for a while. Rejects when coordination is lost. */
+  next(signal: AbortSignal): Promise<ClaimAnswer>
+  /** None of the copies can be had: from now on outcomes are passed over. */
+  insist(): void
+  /** None of the copies is there any more: the outcome is forgotten, once, whoever else finds that too. */
+  forget(outcome: number): Promise<void>
+  /** This node has the blob now, though it did not lead. Never rejects. */
+  arrived(): Promise<void>
+}
+
+export interface CoordinationStatus {
+  /** Pulls that went on without the lock server since the start. */
+  readonly degradedPulls: number
+  /** Whether the lock server is away now. */
+  readonly degraded: boolean
+}
+
+/** Decides, together with the other nodes, who fetches what. */
+export interface Coordinator extends AsyncDisposable {
+  /** @param group failures that concern this repository's credentials only are told within it */
+  claim(digest: Digest, group: string): Claim
+  /** Does some work once for the cluster and shares its JSON result for a while; without coordination just does it. */
+  share<T>(key: string, work: () => Promise<T>, options: ShareOptions): Promise<T>
+  /** This node's store no longer has these. Never rejects. */
+  withdraw(digests: readonly Digest[]): Promise<void>
+  status(): CoordinationStatus
+}
+
+export interface ShareOptions {
+  /** How long the result is shared with those who ask later, in milliseconds. */
+  readonly retainMs: number
+  readonly group: string
+  readonly signal: AbortSignal
+}

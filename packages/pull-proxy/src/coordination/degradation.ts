@@ -1,0 +1,30 @@
+/** How long, after it gave no answer, the lock server is not asked again, in milliseconds. */
+const PAUSE_MS = 5_000
+
+/** Whether the lock server is away, so that not each pull in turn waits for it, and how many pulls had to go without. */
+export class Degradation {
+  #openUntilMs = 0
+  #pulls = 0
+
+  /** Whether it should not be asked now. */
+  isOpen(): boolean {
+    return performance.now() < this.#openUntilMs
+  }
+
+  /** Pulls that went on without the lock server. */
+  get pulls(): number {
+    return this.#pulls
+  }
+
+  countPull(): void {
+    this.#pulls++
+  }
+
+  failed(): void {
+    this.#openUntilMs = performance.now() + PAUSE_MS
+  }
+
+  recovered(): void {
+    this.#openUntilMs = 0
+  }
+}

@@ -1,0 +1,100 @@
+import type { Readable } from 'node:stream'
+import type { FastifyBaseLogger } from 'fastify'
+import { OciError } from '../oci/oci-error.ts'
+import type { ProxyStats, ReceivedFrom } from '../status/proxy-stats.ts'
+import { describe } from '../upstream/http-exchange.ts'
+import type { ContentKind } from '../upstream/registry-client.ts'
+import type { Target } from '../upstream/upstreams.ts'
+import type { Flight } from './flight.ts'
+import { pause } from './pause.ts'
+
+/** What is fetched, and through which repository. */
+export interface FetchRequest extends Target {
+  readonly kind: ContentKind
+}
+
+export interface FillContext {
+  readonly stats: ProxyStats
+  readonly logger: FastifyBaseLogger
+  readonly signal: AbortSignal
+}
+
+/** How often in a row upstream may fail without sending a single byte. */
+const MAX_FRUITLESS_TRIES = 3
+const FIRST_PAUSE_MS = 200
+
+/**
+ * Fills a flight from upstream, from where it is to its end. A connection that breaks off is taken up again with
+ * `Range`, as often as it gets any further.
+ *
+ * @throws {OciError} when upstream refuses, or fails too often
+ */
+export async function fillFromUpstream(flight: Flight, request: FetchRequest, context: FillContext): Promise<void> {
+  const { signal, logger } = context
+  for (let fruitless = 0; ;) {
+    const before = flight.written
+    try {
+      await fillOnce(flight, request, context)
+      return
+    } catch (error) {
+      signal.throwIfAborted()
+      if (!(error instanceof OciError) || error.code !== 'UNKNOWN') throw error
+      fruitless = flight.written > before ? 0 : fruitless + 1
+      if (fruitless >= MAX_FRUITLESS_TRIES) throw error
+      logger.warn({ digest: flight.digest, at: flight.written, err: error }, 'upstream failed; trying again')
+      await pause(Math.random() * FIRST_PAUSE_MS * 2 ** fruitless, signal)
+    }
+  }
+}
+
+async function fillOnce(flight: Flight, request: FetchRequest, { stats, signal }: FillContext): Promise<void> {
+  if (flight.total !== undefined && flight.written === flight.total) return
+  const { upstream, repository, kind } = request
+  const content = { kind, digest: flight.digest }
+  const opened = await upstream.open(repository, content, { offset: flight.written, signal })
+  try {
+    const size = opened.size ?? (await upstream.sizeOf(repository, kind, flight.digest, signal))
+    flight.announce({ size, source: 'upstream' })
+  } catch (error) {
+    opened.body.on('error', () => undefined).destroy()
+    throw error
+  }
+  await pour(flight, opened.body, { surplus: opened.surplus, from: 'upstream', name: upstream.name, stats })
+}
+
+export interface PourOptions {
+  /** Bytes at the start of the body that the flight has already. */
+  readonly surplus?: number
+  readonly from: ReceivedFrom
+  /** What the source is called in errors. */
+  readonly name: string
+  readonly stats: ProxyStats
+}
+
+/** Pours a body into a flight to its very end. @throws {OciError} when it breaks off, or is longer than it should be */
+export async function pour(flight: Flight, body: Readable, options: PourOptions): Promise<void> {
+  const { from, name, stats } = options
+  const total = flight.total!
+  let surplus = options.surplus ?? 0
+  try {
+    for await (const chunk of body as AsyncIterable<Buffer>) {
+      stats.received(from, chunk.length)
+      const fresh = chunk.subarray(Math.min(surplus, chunk.length))
+      surplus -= chunk.length - fresh.length
+      if (flight.written + fresh.length > total) {
+        throw new OciError('UNKNOWN', `${name} sends more than the ${total} bytes of ${flight.digest}`)
+      }
+      if (fresh.length > 0) await flight.append(fresh)
+    }
+  } catch (cause) {
+    if (cause instanceof OciError) throw cause
+    throw new OciError('UNKNOWN', `${name} broke off at ${flight.written} of ${total} bytes: ${describe(cause)}`, {
+      cause,
+    })
+  } finally {
+    body.on('error', () => undefined).destroy()
+  }
+  if (flight.written < total) {
+    throw new OciError('UNKNOWN', `${name} ended at ${flight.written} of ${total} bytes of ${flight.digest}`)
+  }
+}

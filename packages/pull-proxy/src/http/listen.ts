@@ -1,0 +1,28 @@
+import type { AddressInfo } from 'node:net'
+import type { FastifyInstance } from 'fastify'
+
+/** Listens, and resolves with the URL. @throws when the address is taken or not this machine's */
+export async function listenOn(app: FastifyInstance, { host, port }: { host: string; port: number }): Promise<string> {
+  await app.listen({ host, port })
+  const { address, family, port: actual } = app.server.address() as AddressInfo
+  return `http://${family === 'IPv6' ? `[${address}]` : address}:${actual}`
+}
+
+/**
+ * Stops taking connections and waits until the answers that are under way have gone out, for `drainMs` at the most.
+ * Then cuts what is left with a plain close.
+ */
+export async function drainServers(apps: readonly FastifyInstance[], drainMs: number): Promise<void> {
+  const closed = apps.map(({ server }) => {
+    const closing = new Promise<void>((resolve) => server.close(() => resolve()))
+    server.closeIdleConnections()
+    return closing
+  })
+  const { promise: late, resolve } = Promise.withResolvers<void>()
+  const timer = setTimeout(resolve, drainMs)
+  // A connection that was busy at first becomes idle later.
+  const sweep = setInterval(() => apps.forEach(({ server }) => server.closeIdleConnections()), 100)
+  await Promise.race([Promise.all(closed), late])
+  clearTimeout(timer)
+  clearInterval(sweep)
+}

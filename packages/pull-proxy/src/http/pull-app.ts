@@ -1,0 +1,87 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify'
+import { parseDigest } from '../oci/digest.ts'
+import { type DistributionPath, parseDistributionPath } from '../oci/distribution-path.ts'
+import { OciError } from '../oci/oci-error.ts'
+import type { Upstreams } from '../upstream/upstreams.ts'
+import type { BlobHandler } from './blob-handler.ts'
+import type { ListHandler } from './list-handler.ts'
+import type { ManifestHandler } from './manifest-handler.ts'
+import { sendOciError } from './oci-answers.ts'
+
+export interface PullAppOptions {
+  readonly upstreams: Upstreams
+  readonly blobs: BlobHandler
+  readonly manifests: ManifestHandler
+  readonly lists: ListHandler
+  readonly logger: FastifyBaseLogger
+}
+
+/** containerd keeps idle connections for 30 s; ours must live longer, or requests race with our closing them. */
+const KEEP_ALIVE_MS = 65_000
+
+/** The face towards container clients: the pulling half of the OCI distribution-spec, under `/v2/`. */
+export function createPullApp(options: PullAppOptions): FastifyInstance {
+  const { logger } = options
+  const app = Fastify({
+    loggerInstance: logger,
+    logController: new LogController({ disableRequestLogging: true }),
+    keepAliveTimeout: KEEP_ALIVE_MS,
+    // A pull may be as slow as its client; connections that never say anything are cut by the header timeout.
+    requestTimeout: 0,
+    exposeHeadRoutes: false,
+  })
+  // Bodies are of no use to anybody here, but must be read: unread bytes turn a plain close into a reset.
+  app.removeAllContentTypeParsers()
+  app.addContentTypeParser('*', (_request, payload, done) => {
+    payload.resume().on('error', () => undefined)
+    done(null)
+  })
+  app.all('*', (request, reply) => {
+    reply.hijack()
+    void handle(request.raw, reply.raw, options)
+  })
+  return app
+}
+
+/** Answers one request. Never rejects. */
+async function handle(request: IncomingMessage, response: ServerResponse, options: PullAppOptions): Promise<void> {
+  const gone = new AbortController()
+  response.once('close', () => gone.abort())
+  response.setHeader('docker-distribution-api-version', 'registry/2.0')
+  try {
+    const url = new URL(request.url ?? '/', 'http://proxy')
+    if (request.method !== 'GET' && request.method !== 'HEAD') {
+      throw new OciError('UNSUPPORTED', 'this is a pull proxy: push to the registry itself')
+    }
+    await route(parseDistributionPath(url.pathname), url, response, { ...options, signal: gone.signal })
+  } catch (error) {
+    sendOciError(response, error, options.logger)
+  }
+}
+
+async function route(
+  path: DistributionPath,
+  url: URL,
+  response: ServerResponse,
+  { upstreams, blobs, manifests, lists, signal }: PullAppOptions & { readonly signal: AbortSignal },
+): Promise<void> {
+  if (path.kind === 'base') {
+    response.writeHead(200, { 'content-type': 'application/json', 'content-length': 2 })
+    response.end(response.req.method === 'HEAD' ? undefined : '{}')
+    return
+  }
+  const ns = url.searchParams.get('ns') ?? undefined
+  const target = upstreams.resolve(path.name, ns)
+  if (ns !== undefined) response.setHeader('oci-namespace', ns)
+  switch (path.kind) {
+    case 'blobs':
+      return blobs.handle(target, parseDigest(path.reference), response, signal)
+    case 'manifests':
+      return manifests.handle(target, path.reference, response, signal)
+    case 'referrers':
+      return lists.handle(target, `referrers/${parseDigest(path.reference)}`, url, response, signal)
+    case 'tags':
+      return lists.handle(target, 'tags/list', url, response, signal)
+  }
+}

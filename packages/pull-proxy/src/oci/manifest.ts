@@ -1,0 +1,32 @@
+/** Everything that a tag can name, in the order in which a registry should choose. */
+export const MANIFEST_TYPES = [
+  'application/vnd.oci.image.index.v1+json',
+  'application/vnd.docker.distribution.manifest.list.v2+json',
+  'application/vnd.oci.image.manifest.v1+json',
+  'application/vnd.docker.distribution.manifest.v2+json',
+] as const
+
+/** The largest manifest that is taken, in bytes; clients and registries draw the line at 4 MiB too. */
+export const MANIFEST_MAX_BYTES = 4 * 1024 * 1024
+
+/**
+ * The media type of a manifest, from its own bytes: its `mediaType`, and where it has none (OCI leaves it optional) what
+ * its fields say. So the type need not be kept beside the blob, where it could get lost or be wrong.
+ */
+export function manifestTypeOf(bytes: Uint8Array): string {
+  const manifest = parseObject(bytes)
+  const { mediaType } = manifest
+  if (typeof mediaType === 'string' && /^[\w.+-]+\/[\w.+-]+$/.test(mediaType)) return mediaType
+  if (Array.isArray(manifest['manifests'])) return 'application/vnd.oci.image.index.v1+json'
+  if (Array.isArray(manifest['fsLayers'])) return 'application/vnd.docker.distribution.manifest.v1+prettyjws'
+  return 'application/vnd.oci.image.manifest.v1+json'
+}
+
+function parseObject(bytes: Uint8Array): Record<string, unknown> {
+  try {
+    const value: unknown = JSON.parse(new TextDecoder().decode(bytes))
+    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {}
+  } catch {
+    return {}
+  }
+}

@@ -1,0 +1,54 @@
+/** Error codes of the OCI distribution-spec 1.1 that a pull can meet, and `UNKNOWN` for what it has no code for. */
+const STATUS_OF_CODE = {
+  BLOB_UNKNOWN: 404,
+  DIGEST_INVALID: 400,
+  MANIFEST_INVALID: 400,
+  MANIFEST_UNKNOWN: 404,
+  NAME_INVALID: 400,
+  NAME_UNKNOWN: 404,
+  SIZE_INVALID: 400,
+  UNAUTHORIZED: 401,
+  DENIED: 403,
+  UNSUPPORTED: 405,
+  TOOMANYREQUESTS: 429,
+  UNKNOWN: 502,
+} as const
+
+export type OciErrorCode = keyof typeof STATUS_OF_CODE
+
+export interface OciErrorOptions extends ErrorOptions {
+  /** When to try again, in milliseconds. */
+  readonly retryAfterMs?: number | undefined
+}
+
+/** An error that goes out to the client in the envelope of the distribution-spec ("Error Codes"). */
+export class OciError extends Error {
+  override readonly name = 'OciError'
+  readonly code: OciErrorCode
+  readonly retryAfterMs: number | undefined
+
+  constructor(code: OciErrorCode, message: string, { retryAfterMs, ...options }: OciErrorOptions = {}) {
+    super(message, options)
+    this.code = code
+    this.retryAfterMs = retryAfterMs
+  }
+
+  get status(): number {
+    return STATUS_OF_CODE[this.code]
+  }
+
+  /** Whether asking again soon, or by another node with the same credentials, cannot help. */
+  get permanent(): boolean {
+    return this.code !== 'UNKNOWN' && this.code !== 'TOOMANYREQUESTS'
+  }
+
+  /** The body of the answer. */
+  toJSON(): { errors: { code: string; message: string }[] } {
+    return { errors: [{ code: this.code, message: this.message }] }
+  }
+}
+
+/** A code that came over the wire, from an upstream or another node; what is not known becomes `UNKNOWN`. */
+export function parseOciErrorCode(code: string): OciErrorCode {
+  return Object.hasOwn(STATUS_OF_CODE, code) ? (code as OciErrorCode) : 'UNKNOWN'
+}

@@ -1,0 +1,140 @@
+import type { FastifyBaseLogger } from 'fastify'
+import type { ContentStore } from './content/content-store.ts'
+import { DiskContentStore } from './content/disk-content-store.ts'
+import type { Coordinator } from './coordination/coordinator.ts'
+import { LockCoordinator } from './coordination/lock-coordinator.ts'
+import { soloCoordinator } from './coordination/solo-coordinator.ts'
+import { TagResolver } from './coordination/tag-resolver.ts'
+import { BlobFetcher } from './flight/blob-fetcher.ts'
+import { Flights } from './flight/flights.ts'
+import { BlobHandler } from './http/blob-handler.ts'
+import { drainServers, listenOn } from './http/listen.ts'
+import { ListHandler } from './http/list-handler.ts'
+import { ManifestHandler } from './http/manifest-handler.ts'
+import { createPullApp } from './http/pull-app.ts'
+import {
+  DEFAULT_DRAIN_MS,
+  DEFAULT_LOCK_TIMEOUT_MS,
+  DEFAULT_SESSION_TTL_MS,
+  DEFAULT_TAG_TTL_MS,
+  type ProxyOptions,
+} from './proxy-options.ts'
+import { advertisedUrl } from './relay/advertised-url.ts'
+import { createPeerApp } from './relay/peer-app.ts'
+import { PeerClient } from './relay/peer-client.ts'
+import { keptSession } from './coordination/kept-session.ts'
+import { createAdminApp } from './status/admin-app.ts'
+import { ProxyStats } from './status/proxy-stats.ts'
+import { DEFAULT_UPSTREAM_TIMEOUTS } from './upstream/http-exchange.ts'
+import { RegistryClient } from './upstream/registry-client.ts'
+import { Upstreams } from './upstream/upstreams.ts'
+
+/** How long another node may take to connect, and be silent, in milliseconds. */
+const PEER_CONNECT_TIMEOUT_MS = 2_000
+const PEER_IDLE_TIMEOUT_MS = 15_000
+
+/** Where the parts of a proxy listen, as URLs. */
+export interface ProxyUrls {
+  readonly proxy: string
+  readonly peer: string
+  readonly admin: string | undefined
+}
+
+/** A pull proxy that listens. Dispose it to drain and stop it. */
+export class PullProxy implements AsyncDisposable {
+  readonly urls: ProxyUrls
+  readonly #stop: () => Promise<void>
+  #stopped: Promise<void> | undefined
+
+  private constructor(urls: ProxyUrls, stop: () => Promise<void>) {
+    this.urls = urls
+    this.#stop = stop
+  }
+
+  /** Opens the store, meets the lock server, and listens. @throws when the store or an address cannot be had */
+  static async start(options: ProxyOptions, logger: FastifyBaseLogger): Promise<PullProxy> {
+    const { node, clusterToken: token, tagTtlMs = DEFAULT_TAG_TTL_MS } = options
+    await using parts = new AsyncDisposableStack()
+    const draining = new AbortController()
+    const stopping = new AbortController()
+    const { signal } = stopping
+    const stats = new ProxyStats()
+    const store = parts.use(await DiskContentStore.open(options.store))
+    const upstreams = parts.use(createUpstreams(options, stats))
+
+    // The session names the peer API's address, so that listens first; its requests wait for what it serves from.
+    const served = Promise.withResolvers<Flights>()
+    const peerApp = createPeerApp({ flights: served.promise, stats, logger, token })
+    parts.defer(() => peerApp.close())
+    const peer = await listenOn(peerApp, options.peerListen)
+    const coordinator = parts.use(
+      await createCoordinator(options, options.peerAdvertise ?? advertisedUrl(peer), store, logger),
+    )
+    const peers = parts.use(
+      new PeerClient({ token, connectTimeoutMs: PEER_CONNECT_TIMEOUT_MS, idleTimeoutMs: PEER_IDLE_TIMEOUT_MS }),
+    )
+    const flights = new Flights(store, new BlobFetcher({ coordinator, peers, stats, logger, signal }), logger)
+    served.resolve(flights)
+
+    const tags = new TagResolver(coordinator, tagTtlMs, signal)
+    const pullApp = createPullApp({
+      upstreams,
+      blobs: new BlobHandler(flights, stats),
+      manifests: new ManifestHandler(flights, tags, stats),
+      lists: new ListHandler(),
+      logger,
+    })
+    parts.defer(() => pullApp.close())
+    const proxy = await listenOn(pullApp, options.listen)
+    const isReady = () => !draining.signal.aborted
+    const adminApp = createAdminApp({ node, stats, flights, store, coordinator, logger, isReady })
+    parts.defer(() => adminApp.close())
+    const admin = options.adminListen === undefined ? undefined : await listenOn(adminApp, options.adminListen)
+
+    const running = parts.move()
+    return new PullProxy({ proxy, peer, admin }, async () => {
+      draining.abort()
+      await drainServers([pullApp, peerApp], options.drainMs ?? DEFAULT_DRAIN_MS)
+      stopping.abort(new Error('the proxy stops'))
+      await flights.idle()
+      for (const { server } of [pullApp, peerApp, adminApp]) server.closeAllConnections()
+      await running.disposeAsync()
+    })
+  }
+
+  /** Takes no new work, lets readers finish for a while, hands back leases, and closes the session. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stopped ??= this.#stop()
+    await this.#stopped
+  }
+}
+
+function createUpstreams({ upstreams, defaultUpstream, timeouts }: ProxyOptions, stats: ProxyStats): Upstreams {
+  const all = { ...DEFAULT_UPSTREAM_TIMEOUTS, ...timeouts }
+  const clients = upstreams.map(({ name, url }) => new RegistryClient({ name, url, timeouts: all, stats }))
+  return new Upstreams(clients, defaultUpstream)
+}
+
+async function createCoordinator(
+  { node, lockServer, store: folder }: ProxyOptions,
+  endpoint: string,
+  store: ContentStore,
+  logger: FastifyBaseLogger,
+): Promise<Coordinator> {
+  if (lockServer === undefined) return soloCoordinator
+  const kept = await keptSession(folder)
+  const coordinator = new LockCoordinator({
+    url: lockServer.url,
+    token: lockServer.token,
+    sessionTtlMs: lockServer.sessionTtlMs ?? DEFAULT_SESSION_TTL_MS,
+    lockTimeoutMs: lockServer.lockTimeoutMs ?? DEFAULT_LOCK_TIMEOUT_MS,
+    node,
+    endpoint,
+    resume: kept.id,
+    onSession: kept.keep,
+    digests: () => store.digests(),
+    logger,
+  })
+  await coordinator.connect()
+  return coordinator
+}

@@ -1,0 +1,23 @@
+/** Another node's pull proxy, by its peer API. */
+export interface Peer {
+  readonly node: string
+  readonly endpoint: string
+}
+
+/** Why a peer was of no use: it has nothing, it cannot be reached or broke off, or its bytes were wrong. */
+export type PeerFault = 'absent' | 'unreachable' | 'wrong'
+
+export class PeerError extends Error {
+  override readonly name = 'PeerError'
+  readonly fault: PeerFault
+
+  constructor(fault: PeerFault, message: string, options?: ErrorOptions) {
+    super(message, options)
+    this.fault = fault
+  }
+}
+
+/** The path of a blob in the peer API. */
+export function peerBlobPath(digest: string): string {
+  return `/peer/v1/blobs/${digest}`
+}

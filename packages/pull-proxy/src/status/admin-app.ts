@@ -1,0 +1,42 @@
+import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify'
+import type { ContentStore } from '../content/content-store.ts'
+import type { Coordinator } from '../coordination/coordinator.ts'
+import type { Flights } from '../flight/flights.ts'
+import type { ProxyStats } from './proxy-stats.ts'
+
+export interface AdminAppOptions {
+  readonly node: string
+  readonly stats: ProxyStats
+  readonly flights: Flights
+  readonly store: ContentStore
+  readonly coordinator: Coordinator
+  readonly logger: FastifyBaseLogger
+  /** False once the proxy drains. */
+  readonly isReady: () => boolean
+}
+
+/** The face towards operators: is it alive, and what has it done. */
+export function createAdminApp(options: AdminAppOptions): FastifyInstance {
+  const { node, stats, flights, store, coordinator, logger, isReady } = options
+  const app = Fastify({
+    loggerInstance: logger,
+    logController: new LogController({ disableRequestLogging: true }),
+  })
+  app.get('/healthz', () => ({ status: 'ok' }))
+  app.get('/readyz', (_request, reply) =>
+    isReady() ? reply.send({ status: 'ready' }) : reply.code(503).send({ status: 'draining' }),
+  )
+  app.get('/v1/status', async () => {
+    const { degraded, degradedPulls } = coordinator.status()
+    return {
+      node,
+      bytes: stats.bytes,
+      upstreamRequests: stats.upstreamRequests,
+      responses: stats.responses,
+      degraded: { active: degraded, pulls: degradedPulls },
+      inflight: await flights.status(),
+      store: store.totals(),
+    }
+  })
+  return app
+}
