@@ -15,7 +15,10 @@ export interface Content extends AsyncDisposable {
   read(target: Uint8Array, position: number, signal?: AbortSignal): Promise<number>
 }
 
-/** A blob in the making. Ends with exactly one of `commit` and `discard`, which may come while readers still read. */
+/**
+ * A blob in the making. Ends with exactly one of `commit` and `discard`, which may come while readers still read; then
+ * its maker and each reader that it retained release it, and the last one closes the file.
+ */
 export interface Ingest {
   /** How many bytes were written. */
   readonly written: number
@@ -31,7 +34,7 @@ export interface Ingest {
   commit(): Promise<void>
   /** Removes it. Readers that are open can read on. */
   discard(): Promise<void>
-  /** Says that one more reader uses the bytes; the last `release` after the end closes the file. */
+  /** One more reader uses the bytes. */
   retain(): void
   release(): Promise<void>
 }

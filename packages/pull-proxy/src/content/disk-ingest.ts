@@ -61,12 +61,10 @@ export class DiskIngest implements Ingest {
     await file.datasync()
     await rename(path, committedPath)
     onCommitted(this.#written)
-    await this.release()
   }
 
   async discard(): Promise<void> {
     await rm(this.#options.path, { force: true })
-    await this.release()
   }
 
   retain(): void {

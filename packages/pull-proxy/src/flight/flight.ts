@@ -91,8 +91,10 @@ export class Flight {
 
   /** Makes the blob visible in the store. Only after `verify()`. */
   async commit(): Promise<void> {
-    this.#committed = true
     await this.#ingest.commit()
+    // From here on new readers go to the store; those that are here keep the file open.
+    this.#committed = true
+    await this.#ingest.release()
   }
 
   /** Ends it without a blob: readers are cut. */
@@ -101,6 +103,7 @@ export class Flight {
     this.#opened.reject(error)
     this.#wake()
     await this.#ingest.discard()
+    await this.#ingest.release()
   }
 
   /**

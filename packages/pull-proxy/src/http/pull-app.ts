@@ -1,10 +1,11 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify'
+import type { FastifyBaseLogger, FastifyInstance } from 'fastify'
 import { parseDigest } from '../oci/digest.ts'
 import { type DistributionPath, parseDistributionPath } from '../oci/distribution-path.ts'
 import { OciError } from '../oci/oci-error.ts'
 import type { Upstreams } from '../upstream/upstreams.ts'
 import type { BlobHandler } from './blob-handler.ts'
+import { createApp } from './create-app.ts'
 import type { ListHandler } from './list-handler.ts'
 import type { ManifestHandler } from './manifest-handler.ts'
 import { sendOciError } from './oci-answers.ts'
@@ -17,20 +18,10 @@ export interface PullAppOptions {
   readonly logger: FastifyBaseLogger
 }
 
-/** containerd keeps idle connections for 30 s; ours must live longer, or requests race with our closing them. */
-const KEEP_ALIVE_MS = 65_000
-
 /** The face towards container clients: the pulling half of the OCI distribution-spec, under `/v2/`. */
 export function createPullApp(options: PullAppOptions): FastifyInstance {
   const { logger } = options
-  const app = Fastify({
-    loggerInstance: logger,
-    logController: new LogController({ disableRequestLogging: true }),
-    keepAliveTimeout: KEEP_ALIVE_MS,
-    // A pull may be as slow as its client; connections that never say anything are cut by the header timeout.
-    requestTimeout: 0,
-    exposeHeadRoutes: false,
-  })
+  const app = createApp(logger)
   // Bodies are of no use to anybody here, but must be read: unread bytes turn a plain close into a reset.
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('*', (_request, payload, done) => {

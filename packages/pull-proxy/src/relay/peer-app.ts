@@ -1,5 +1,6 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
-import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify'
+import type { FastifyBaseLogger, FastifyInstance } from 'fastify'
+import { createApp } from '../http/create-app.ts'
 import type { Flights } from '../flight/flights.ts'
 import { sendOciError } from '../http/oci-answers.ts'
 import { sendContent } from '../http/send-content.ts'
@@ -19,12 +20,7 @@ export interface PeerAppOptions {
 
 /** The face towards the other nodes: what is in the store, or still arriving. It never fetches anything for a peer. */
 export function createPeerApp({ flights, stats, logger, token }: PeerAppOptions): FastifyInstance {
-  const app = Fastify({
-    loggerInstance: logger,
-    logController: new LogController({ disableRequestLogging: true }),
-    requestTimeout: 0,
-    routerOptions: { maxParamLength: 200 },
-  })
+  const app = createApp(logger)
   app.get<{ Params: { digest: string } }>(peerBlobPath(':digest'), (request, reply) => {
     reply.hijack()
     const response = reply.raw

@@ -1,4 +1,5 @@
-import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify'
+import type { FastifyBaseLogger, FastifyInstance } from 'fastify'
+import { createApp } from '../http/create-app.ts'
 import type { ContentStore } from '../content/content-store.ts'
 import type { Coordinator } from '../coordination/coordinator.ts'
 import type { Flights } from '../flight/flights.ts'
@@ -18,10 +19,7 @@ export interface AdminAppOptions {
 /** The face towards operators: is it alive, and what has it done. */
 export function createAdminApp(options: AdminAppOptions): FastifyInstance {
   const { node, stats, flights, store, coordinator, logger, isReady } = options
-  const app = Fastify({
-    loggerInstance: logger,
-    logController: new LogController({ disableRequestLogging: true }),
-  })
+  const app = createApp(logger)
   app.get('/healthz', () => ({ status: 'ok' }))
   app.get('/readyz', (_request, reply) =>
     isReady() ? reply.send({ status: 'ready' }) : reply.code(503).send({ status: 'draining' }),
