@@ -1,26 +1,7 @@
 #!/usr/bin/env node
-import { Command, CommanderError } from 'commander'
-import { proxyCommand } from './commands/proxy.ts'
-import { serverCommand } from './commands/server.ts'
-import { upCommand } from './commands/up.ts'
-import { UsageError } from './usage-error.ts'
-import { version } from './version.ts'
+import { keepYoungHeapSmall } from './young-heap.ts'
 
-const program = new Command('layerlock')
-  .description('Every image layer is pulled from the registry once per cluster.')
-  .version(version())
-  .showHelpAfterError('(--help shows what there is)')
-for (const command of [serverCommand(), proxyCommand(), upCommand()]) program.addCommand(command.exitOverride())
-program.exitOverride()
-
-try {
-  await program.parseAsync()
-} catch (error) {
-  if (error instanceof CommanderError) {
-    // Help and version are no errors; everything else that it finds is wrong usage, and it has said so.
-    process.exitCode = error.exitCode === 0 ? 0 : 2
-  } else {
-    process.stderr.write(`layerlock: ${error instanceof Error ? error.message : String(error)}\n`)
-    process.exitCode = error instanceof UsageError ? 2 : 1
-  }
-}
+// Before anything else is loaded: loading alone would let the young heap grow.
+keepYoungHeapSmall()
+const { runProgram } = await import('./program.ts')
+await runProgram()

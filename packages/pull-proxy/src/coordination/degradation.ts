@@ -4,11 +4,17 @@ const PAUSE_MS = 5_000
 /** Whether the lock server is away, so that not each pull in turn waits for it, and how many pulls had to go without. */
 export class Degradation {
   #openUntilMs = 0
+  #active = false
   #pulls = 0
 
   /** Whether it should not be asked now. */
   isOpen(): boolean {
     return performance.now() < this.#openUntilMs
+  }
+
+  /** Whether it gave no answer when it was asked last. */
+  get active(): boolean {
+    return this.#active
   }
 
   /** Pulls that went on without the lock server. */
@@ -21,10 +27,12 @@ export class Degradation {
   }
 
   failed(): void {
+    this.#active = true
     this.#openUntilMs = performance.now() + PAUSE_MS
   }
 
   recovered(): void {
+    this.#active = false
     this.#openUntilMs = 0
   }
 }

@@ -103,7 +103,7 @@ export class LockCoordinator implements Coordinator {
   }
 
   status(): CoordinationStatus {
-    return { degradedPulls: this.#degradation.pulls, degraded: this.#degradation.isOpen() }
+    return { degradedPulls: this.#degradation.pulls, degraded: this.#degradation.active }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

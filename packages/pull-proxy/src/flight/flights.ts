@@ -91,12 +91,14 @@ export class Flights {
         await this.#fetcher.run(flight, request)
       } catch (error) {
         this.#logger.warn({ digest, repository: request.repository, err: error }, 'a blob could not be fetched')
+        // A client that is cut comes back at once, and must not meet the flight that has just failed.
+        this.#flights.delete(digest)
         await flight.fail(error instanceof Error ? error : new OciError('UNKNOWN', String(error)))
       }
     } catch (error) {
       this.#logger.error({ digest, err: error }, 'the store cannot take a blob')
     } finally {
-      this.#flights.delete(digest)
+      if (this.#flights.get(digest) === starting) this.#flights.delete(digest)
     }
   }
 }
