@@ -7,7 +7,7 @@ export default defineConfig({
       {
         test: {
           name: 'unit',
-          include: ['packages/*/src/**/*.test.ts', 'test/arch/**/*.test.ts', 'test/support/src/**/*.test.ts'],
+          include: ['packages/*/src/**/*.test.ts', 'test/{arch,docs,support}/**/*.test.ts'],
         },
       },
       {

@@ -1,0 +1,68 @@
+import { globSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, test } from 'vitest'
+
+const ROOT = join(import.meta.dirname, '..', '..')
+
+/** Which packages of ours each one may depend on: one way, see docs/architecture.md. */
+const ALLOWED: Readonly<Record<string, readonly string[]>> = {
+  protocol: [],
+  'lock-client': ['@layerlock/protocol'],
+  'lock-server': ['@layerlock/protocol'],
+  'pull-proxy': ['@layerlock/client'],
+  cli: ['@layerlock/proxy', '@layerlock/server'],
+}
+
+/** Folders that only some others may import, by what they hold. */
+const INSIDE: readonly { readonly folder: string; readonly mayImport: readonly string[] }[] = [
+  { folder: 'lock-server/src/core', mayImport: ['core'] },
+  { folder: 'lock-server/src/store', mayImport: ['core', 'store'] },
+  { folder: 'pull-proxy/src/oci', mayImport: ['oci'] },
+  { folder: 'pull-proxy/src/content', mayImport: ['oci', 'content'] },
+]
+
+function importsOf(file: string): string[] {
+  const text = readFileSync(file, 'utf8')
+  return [...text.matchAll(/(?:from|import\()\s*'([^']+)'/g)].map((match) => match[1]!)
+}
+
+function sourcesIn(folder: string): string[] {
+  return globSync(join(ROOT, 'packages', folder, '**/*.ts')).filter(
+    (file) => !/\.(test|testbed|conformance)\.ts$/.test(file) && !/\/(dist|node_modules)\//.test(file),
+  )
+}
+
+describe('the packages', () => {
+  for (const [name, allowed] of Object.entries(ALLOWED)) {
+    test(`${name} depends on nothing of ours but ${allowed.join(' and ') || 'itself'}`, () => {
+      const text = readFileSync(join(ROOT, 'packages', name, 'package.json'), 'utf8')
+      const { dependencies = {} } = JSON.parse(text) as { dependencies?: Record<string, string> }
+      const ours = Object.keys(dependencies).filter((dependency) => dependency.startsWith('@layerlock/'))
+      expect(ours.filter((dependency) => !allowed.includes(dependency))).toEqual([])
+      const imported = sourcesIn(`${name}/src`).flatMap(importsOf)
+      const foreign = imported.filter((path) => path.startsWith('@layerlock/') && !allowed.includes(path))
+      expect(foreign).toEqual([])
+    })
+  }
+
+  test('only the coordination folder of the proxy knows the lock client', () => {
+    const others = sourcesIn('pull-proxy/src').filter((file) => !file.includes('/coordination/'))
+    expect(others.filter((file) => importsOf(file).includes('@layerlock/client'))).toEqual([])
+  })
+})
+
+describe('the folders', () => {
+  for (const { folder, mayImport } of INSIDE) {
+    test(`${folder} imports nothing but ${mayImport.join(' and ')} of its package`, () => {
+      const outside = sourcesIn(folder).flatMap((file) =>
+        importsOf(file).filter((path) => path.startsWith('../') && !mayImport.includes(path.split('/')[1]!)),
+      )
+      expect(outside).toEqual([])
+    })
+  }
+
+  test('the state machine imports nothing that could do I/O', () => {
+    const imported = new Set(sourcesIn('lock-server/src/core').flatMap(importsOf))
+    expect([...imported].filter((path) => !path.startsWith('./'))).toEqual(['@layerlock/protocol'])
+  })
+})
