@@ -1,8 +1,9 @@
 import { defineConfig } from 'vitest/config'
+import { CountReporter } from './test/reporter.ts'
 
 export default defineConfig({
   test: {
-    reporters: ['default', './test/reporter.ts'],
+    reporters: ['default', new CountReporter()],
     projects: [
       {
         test: {

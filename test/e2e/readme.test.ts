@@ -103,6 +103,7 @@ describe('the README', () => {
     await containerd.pull('docker.io/library/app:1', { hostsFolder })
     await containerd.check('docker.io/library/app:1')
     await containerd.verifyContent()
+    expect(new Set(await containerd.contentDigests())).toEqual(new Set(image.pulledDigests))
   })
 
   test('has an SDK example that runs', async () => {
