@@ -8,6 +8,8 @@ export default defineConfig({
       {
         test: {
           name: 'unit',
+          // A net, not a measure: a busy machine may take long, and no test asserts on time.
+          testTimeout: 60_000,
           include: ['packages/*/src/**/*.test.ts', 'test/{arch,docs,support}/**/*.test.ts'],
         },
       },
