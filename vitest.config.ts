@@ -4,6 +4,8 @@ import { CountReporter } from './test/reporter.ts'
 export default defineConfig({
   test: {
     reporters: ['default', new CountReporter()],
+    // Tests wait more than they compute: two workers are faster even on one core.
+    maxWorkers: 2,
     projects: [
       {
         test: {

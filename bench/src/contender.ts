@@ -17,7 +17,7 @@ export interface Contender {
   start(setup: ContenderSetup): Promise<readonly string[] | undefined>
 }
 
-export interface ContenderSetup {
+interface ContenderSetup {
   readonly upstream: string
   readonly clients: number
   readonly folder: string

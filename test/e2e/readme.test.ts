@@ -58,6 +58,7 @@ describe('the README', () => {
     upstream.contents.addImage(image, { repository: 'library/app', tag: '1' })
     places = [
       ['https://registry-1.docker.io', upstream.url],
+      ['/var/lib/layerlock-server', join(folder, 'server')],
       ['/var/lib/layerlock', join(folder, 'store')],
       ['127.0.0.1:7400', `127.0.0.1:${await freePort()}`],
       ['127.0.0.1:5050', `127.0.0.1:${await freePort()}`],

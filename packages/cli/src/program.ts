@@ -6,7 +6,7 @@ import { UsageError } from './usage-error.ts'
 import { version } from './version.ts'
 
 /** Runs the command that the arguments name; leaves the exit status in `process.exitCode`: 0, 1 (failed), 2 (wrong usage). */
-export async function runProgram(): Promise<void> {
+export async function runProgram(args: readonly string[] = process.argv.slice(2)): Promise<void> {
   const program = new Command('layerlock')
     .description('Every image layer is pulled from the registry once per cluster.')
     .version(version())
@@ -15,7 +15,7 @@ export async function runProgram(): Promise<void> {
   program.exitOverride()
 
   try {
-    await program.parseAsync()
+    await program.parseAsync(args, { from: 'user' })
   } catch (error) {
     if (error instanceof CommanderError) {
       // Help and version are no errors; everything else that it finds is wrong usage, and it has said so.

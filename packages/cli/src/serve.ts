@@ -13,11 +13,15 @@ export async function serve(
 ): Promise<void> {
   await using running = new AsyncDisposableStack()
   const { promise: told, resolve } = Promise.withResolvers<NodeJS.Signals>()
+  let isTold = false
+  const onSignal = (signal: NodeJS.Signals) => {
+    if (isTold) process.exit(1)
+    isTold = true
+    resolve(signal)
+  }
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
-    process.once(signal, () => {
-      resolve(signal)
-      process.once(signal, () => process.exit(1))
-    })
+    process.on(signal, onSignal)
+    running.defer(() => void process.off(signal, onSignal))
   }
   for (const { urls } of await start(running)) {
     for (const [name, url] of Object.entries(urls)) if (url !== undefined) logger.info({ name, url }, 'listening')

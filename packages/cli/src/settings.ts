@@ -16,7 +16,8 @@ export function settingsOf(command: Command): Settings {
   const given = command.opts<Record<string, string | string[] | undefined>>()
   const path = given['config']
   if (typeof path !== 'string') return given
-  const table = readTable(path, command.name())
+  const commands = command.parent?.commands.map((each) => each.name()) ?? [command.name()]
+  const table = readTable(path, command.name(), commands)
   const known = new Map(command.options.map((option) => [option.attributeName(), option]))
   const merged: Record<string, string | readonly string[] | undefined> = { ...given }
   for (const [name, value] of Object.entries(table)) {
@@ -33,12 +34,17 @@ export function settingsOf(command: Command): Settings {
   return merged
 }
 
-function readTable(path: string, name: string): Record<string, unknown> {
+/** @param commands the names of all tables that there may be */
+function readTable(path: string, name: string, commands: readonly string[]): Record<string, unknown> {
   let document: Record<string, unknown>
   try {
     document = parse(readFileSync(path, 'utf8'))
   } catch (error) {
     throw new UsageError('config', path, `a TOML file that can be read (${(error as Error).message.split('\n')[0]})`)
+  }
+  const unknown = Object.keys(document).find((key) => !commands.includes(key))
+  if (unknown !== undefined) {
+    throw new UsageError(`${path}: ${unknown}`, document[unknown], `one of ${commands.join(', ')}`)
   }
   const table = document[name] ?? {}
   if (isTable(table)) return table
@@ -51,7 +57,9 @@ function readValue(setting: string, value: unknown, option: Option): string | re
     if (typeof value === 'string') return value
     throw new UsageError(setting, value, 'a string')
   }
-  const items = isTable(value) ? Object.entries(value).map(([key, item]) => `${key}=${String(item)}`) : value
+  const items = isTable(value)
+    ? Object.entries(value).map(([key, item]) => (typeof item === 'string' ? `${key}=${item}` : item))
+    : value
   if (Array.isArray(items) && items.every((item) => typeof item === 'string')) return items
   throw new UsageError(setting, value, 'a list of strings, or a table')
 }

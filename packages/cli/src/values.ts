@@ -27,12 +27,16 @@ export function parseUpstream(setting: string, text: string): { name: string; ur
   return { name, url: parseHttpUrl(setting, text.slice(equals + 1)) }
 }
 
+const UNITS_MS = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 } as const
+/** A timer that is told to wait longer (2³¹ ms or more) does not wait at all. */
+const MAX_HOURS = 500
+
 /** Reads a duration such as `500ms`, `10s`, `5m` or `1h`, as milliseconds. @throws {UsageError} */
 export function parseDuration(setting: string, text: string): number {
   const match = /^(\d{1,9})(ms|s|m|h)$/.exec(text)
-  if (match === null) throw new UsageError(setting, text, 'a duration such as 500ms, 10s, 5m or 1h')
-  const unit = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 }[match[2] as 'ms' | 's' | 'm' | 'h']
-  return Number(match[1]) * unit
+  const ms = Number(match?.[1]) * UNITS_MS[match?.[2] as keyof typeof UNITS_MS]
+  if (ms <= MAX_HOURS * UNITS_MS.h) return ms
+  throw new UsageError(setting, text, `a duration such as 500ms, 10s, 5m or 1h, at most ${MAX_HOURS}h`)
 }
 
 /** Reads a file of secrets, one a line; empty lines and lines that begin with `#` do not count. @throws {UsageError} */

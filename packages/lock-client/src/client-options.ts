@@ -15,7 +15,9 @@ export interface LockClientOptions {
   readonly sessionTtlMs?: number | undefined
   /**
    * How long the session outlives its process, in milliseconds: with it a connection stays open that tells the server
-   * when the process dies (and that keeps the process alive). Default: none, the TTL decides.
+   * when the process dies (and that keeps the process alive). Default: none, the TTL decides. A network that cuts that
+   * connection, and lets no renewal through for so long, ends the session before the client can know: with it, a lease's
+   * `signal` can come too late, and what the work writes to should look at the fencing token.
    */
   readonly disconnectGraceMs?: number | undefined
   /** The session of this process's predecessor, whose copies are taken over while it lives. */
@@ -42,10 +44,17 @@ export interface CheckedOptions extends Omit<LockClientOptions, 'url' | 'logger'
 /** @throws {TypeError} naming the option, its value and what is allowed */
 export function checkOptions(options: LockClientOptions): CheckedOptions {
   const url = options.url ?? process.env['LAYERLOCK_URL']
-  if (url === undefined || !URL.canParse(url) || !/^https?:$/.test(new URL(url).protocol)) {
+  if (url === undefined || !isHttpUrl(url)) {
     throw new TypeError(`url: expected an http or https URL of a lock server, got ${JSON.stringify(url)}`)
   }
   const { least, greatest } = SESSION_TTL_MS
+  const { node, endpoint } = options
+  if (node !== undefined && (node.length === 0 || node.length > 253)) {
+    throw new TypeError(`node: expected a name of 1 to 253 characters, got ${JSON.stringify(node)}`)
+  }
+  if (endpoint !== undefined && !isHttpUrl(endpoint)) {
+    throw new TypeError(`endpoint: expected an http or https URL, got ${JSON.stringify(endpoint)}`)
+  }
   checkDuration('sessionTtlMs', options.sessionTtlMs, least, greatest)
   checkDuration('disconnectGraceMs', options.disconnectGraceMs, 0, greatest)
   checkDuration('tryTimeoutMs', options.tryTimeoutMs, 1, 600_000)
@@ -54,14 +63,20 @@ export function checkOptions(options: LockClientOptions): CheckedOptions {
     ...options,
     url,
     token: options.token ?? process.env['LAYERLOCK_TOKEN'],
-    node: options.node ?? hostname(),
+    node: node ?? hostname(),
     tryTimeoutMs: options.tryTimeoutMs ?? 5_000,
     unavailableTimeoutMs: options.unavailableTimeoutMs ?? 30_000,
     logger: options.logger ?? silentLogger,
   }
 }
 
+function isHttpUrl(text: string): boolean {
+  return URL.canParse(text) && /^https?:$/.test(new URL(text).protocol)
+}
+
 function checkDuration(name: string, value: number | undefined, least: number, greatest: number): void {
-  if (value === undefined || (value >= least && value <= greatest)) return
-  throw new TypeError(`${name}: expected ${least} to ${greatest} milliseconds, got ${value}`)
+  if (value === undefined || (value >= least && value <= greatest && (Number.isInteger(value) || value === Infinity))) {
+    return
+  }
+  throw new TypeError(`${name}: expected ${least} to ${greatest} milliseconds, a whole number, got ${value}`)
 }

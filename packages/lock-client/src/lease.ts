@@ -1,6 +1,6 @@
 import type { Granted, WorkError } from '@layerlock/protocol'
 import { LeaseLostError, LockError } from './errors.ts'
-import type { LiveSession } from './live-session.ts'
+import { type LiveSession, SAFETY_MARGIN } from './live-session.ts'
 import type { AnswerOf, BodyOf, LockApi, RouteName } from './lock-api.ts'
 import type { Logger } from './logger.ts'
 import { retry } from './retry.ts'
@@ -23,12 +23,17 @@ export interface FailOptions {
   readonly retryAfterMs?: number | undefined
 }
 
+/** The longest delay that a Node timer takes; a longer one would fire at once. */
+const MAX_DELAY_MS = 2 ** 31 - 1
+
 interface LeaseParts {
   readonly api: LockApi
   readonly logger: Logger
   readonly key: string
   readonly session: LiveSession
   readonly granted: Granted
+  /** When the lease was asked for, as `performance.now()`. */
+  readonly sentAtMs: number
 }
 
 /**
@@ -46,6 +51,8 @@ export class Lease implements AsyncDisposable {
   readonly #parts: LeaseParts
   readonly #ended = new AbortController()
   readonly #signal: AbortSignal
+  /** When `maxHoldMs` is over, a safety margin less. */
+  readonly #deadlineMs: number
 
   constructor(parts: LeaseParts) {
     this.#parts = parts
@@ -54,6 +61,8 @@ export class Lease implements AsyncDisposable {
     this.attempt = parts.granted.attempt
     this.lastError = parts.granted.lastError
     this.#signal = AbortSignal.any([this.#ended.signal, parts.session.signal])
+    this.#deadlineMs = parts.sentAtMs + (parts.granted.holdMs ?? Infinity) * (1 - SAFETY_MARGIN)
+    this.#watchDeadline()
   }
 
   /** Aborted when the lease ends or is lost, in any case before the server can grant the key to anyone else. */
@@ -63,6 +72,9 @@ export class Lease implements AsyncDisposable {
 
   /** Whether the lease is held now, by the clock, even when no timer has had a chance to run. */
   get held(): boolean {
+    if (!this.#ended.signal.aborted && performance.now() >= this.#deadlineMs) {
+      this.#ended.abort(new LeaseLostError(`the lease on ${this.key} was held for its maxHoldMs`, { key: this.key }))
+    }
     return !this.#ended.signal.aborted && this.#parts.session.isLive()
   }
 
@@ -84,9 +96,25 @@ export class Lease implements AsyncDisposable {
     await this.#end('fail', { fencingToken: this.fencingToken, error: limited, ...withoutUndefined(options) })
   }
 
-  /** Ends the lease without an outcome. @throws {LeaseLostError} when it was lost before */
+  /**
+   * Ends the lease without an outcome. When the server is away for too long this throws, but goes on in the background:
+   * for as long as the session lives, nobody else would free the key.
+   *
+   * @throws {LeaseLostError} when it was lost before
+   */
   async release(): Promise<void> {
-    await this.#end('release', { fencingToken: this.fencingToken })
+    const body = { fencingToken: this.fencingToken }
+    try {
+      await this.#end('release', body)
+    } catch (error) {
+      if (this.held && error instanceof LockError && error.retryable) {
+        this.#ended.abort(error)
+        const { signal } = this.#parts.session
+        const later = retry(() => this.#call('release', body), { giveUpMs: Infinity, signal, background: true })
+        void later.catch((reason: unknown) => this.#log(reason, 'the lease was not released'))
+      }
+      throw error
+    }
   }
 
   /** Tells others how far the work is. A report that cannot be delivered is dropped. */
@@ -97,7 +125,7 @@ export class Lease implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     if (!this.held) return
-    await this.release().catch((error: unknown) => this.#log(error, 'the lease could not be released; it will expire'))
+    await this.release().catch((error: unknown) => this.#log(error, 'the lease could not be released'))
   }
 
   /** Retries until the answer is there, or until the lease is over anyway. Safe: the server knows the token. */
@@ -107,11 +135,21 @@ export class Lease implements AsyncDisposable {
     try {
       await retry(() => this.#call(name, body), { giveUpMs: session.ttlMs, signal: session.signal })
     } catch (error) {
-      if (session.isLive()) throw error
+      if (error instanceof LeaseLostError) this.#ended.abort(error)
+      // A refusal of what was sent (a value too large, say) ends nothing: the lease can still be failed or released.
+      if (error instanceof LeaseLostError || session.isLive()) throw error
       throw new LeaseLostError(`the lease on ${key} was lost before ${name} was confirmed`, { key, cause: error })
-    } finally {
-      this.#ended.abort(new LeaseLostError(`the lease on ${key} has ended`, { key }))
     }
+    this.#ended.abort(new LeaseLostError(`the lease on ${key} has ended`, { key }))
+  }
+
+  /** Aborts the signal at the deadline. */
+  #watchDeadline(): void {
+    if (this.#deadlineMs === Infinity) return
+    const leftMs = Math.min(this.#deadlineMs - performance.now() + 1, MAX_DELAY_MS)
+    const timer = setTimeout(() => this.held && this.#watchDeadline(), leftMs)
+    timer.unref()
+    this.#ended.signal.addEventListener('abort', () => clearTimeout(timer), { once: true })
   }
 
   #call<Name extends RouteName>(name: Name, body: BodyOf<Name>): Promise<AnswerOf<Name>> {

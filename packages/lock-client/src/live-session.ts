@@ -1,10 +1,10 @@
 import { SessionExpiredError } from './errors.ts'
 
 /**
- * The share of the TTL by which the client is more cautious than the server. It covers clocks that run at slightly
+ * The share of the TTL (and of a `maxHoldMs`) by which the client is more cautious than the server. It covers clocks that run at slightly
  * different speeds, and the time that work takes to notice its signal.
  */
-const SAFETY_MARGIN = 0.1
+export const SAFETY_MARGIN = 0.1
 
 /**
  * One session while it lives. It counts its own deadline, on a monotonic clock and from before the last successful
@@ -35,9 +35,7 @@ export class LiveSession {
   renewed(sentAtMs: number): void {
     if (this.signal.aborted) return
     this.#deadlineMs = sentAtMs + this.ttlMs * (1 - SAFETY_MARGIN)
-    clearTimeout(this.#timer)
-    this.#timer = setTimeout(() => this.isLive(), Math.max(0, this.#deadlineMs - performance.now()) + 1)
-    this.#timer.unref()
+    this.#watchDeadline()
   }
 
   /** Whether it lives. Looks at the clock, so it is right even when the process was stopped and no timer has run yet. */
@@ -46,6 +44,14 @@ export class LiveSession {
       this.end(new SessionExpiredError('the session could not be renewed in time'))
     }
     return !this.signal.aborted
+  }
+
+  /** Looks at the deadline, again and again: Node's timers fire early by as much as the tick that set them took. */
+  #watchDeadline(): void {
+    clearTimeout(this.#timer)
+    const leftMs = Math.max(0, this.#deadlineMs - performance.now()) + 1
+    this.#timer = setTimeout(() => this.isLive() && this.#watchDeadline(), leftMs)
+    this.#timer.unref()
   }
 
   end(reason: Error): void {

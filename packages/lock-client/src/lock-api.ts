@@ -16,6 +16,8 @@ export interface CallOptions<Name extends RouteName> {
   readonly query?: Readonly<Record<string, string | number | undefined>> | undefined
   /** How long the server may hold the answer back, on top of the time for a try. */
   readonly parkedMs?: number | undefined
+  /** How long the try may take at the most, where that is less than for others. */
+  readonly tryTimeoutMs?: number | undefined
   readonly signal?: AbortSignal | undefined
 }
 
@@ -38,12 +40,16 @@ export class LockApi implements AsyncDisposable {
    *
    * @throws {LockServerUnavailableError} when there was no answer in time, or none that makes sense
    * @throws {LockError} with the server's code when it refused
+   * @throws {TypeError} when the body cannot be written as JSON
    * @throws the signal's reason when that was aborted
    */
   async call<Name extends RouteName>(name: Name, options: CallOptions<Name> = {}): Promise<AnswerOf<Name>> {
     const { key, sessionId, body, signal, parkedMs = 0 } = options
     const route: Route = ROUTES[name]
-    const timeout = AbortSignal.timeout(this.#tryTimeoutMs + parkedMs)
+    const tryTimeoutMs = Math.min(this.#tryTimeoutMs, options.tryTimeoutMs ?? Infinity)
+    const timeout = AbortSignal.timeout(Math.ceil(tryTimeoutMs + parkedMs))
+    // Outside of the try: what cannot be written has nothing to do with the server.
+    const json = body === undefined ? undefined : JSON.stringify(body)
     let response: TransportResponse
     try {
       response = await this.#transport.send({
@@ -54,12 +60,12 @@ export class LockApi implements AsyncDisposable {
           ...(body === undefined ? {} : { 'content-type': 'application/json' }),
           ...(sessionId === undefined ? {} : { [SESSION_HEADER]: sessionId }),
         },
-        body: body === undefined ? undefined : JSON.stringify(body),
+        body: json,
         signal: signal === undefined ? timeout : AbortSignal.any([signal, timeout]),
       })
     } catch (cause) {
       signal?.throwIfAborted()
-      const why = timeout.aborted ? `gave no answer within ${this.#tryTimeoutMs + parkedMs} ms` : 'cannot be reached'
+      const why = timeout.aborted ? `gave no answer within ${tryTimeoutMs + parkedMs} ms` : 'cannot be reached'
       throw new LockServerUnavailableError(`the lock server ${this.#baseUrl} ${why}`, { cause, key })
     }
     if (response.status >= 400) throw refusal(response, key)

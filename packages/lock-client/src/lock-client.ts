@@ -5,6 +5,7 @@ import { LeaseLostError, LockFailedError, LockTimeoutError, SessionExpiredError 
 import type { Lease } from './lease.ts'
 import { type AnswerOf, type CallOptions, LockApi, type RouteName } from './lock-api.ts'
 import { retry } from './retry.ts'
+import { orAborted } from './sleep.ts'
 import { SessionKeeper } from './session-keeper.ts'
 import { Ticket, type TicketAnswer, type Wish } from './ticket.ts'
 import { FetchTransport, UndiciTransport } from './transport.ts'
@@ -85,7 +86,7 @@ export class LockClient implements AsyncDisposable {
   /**
    * Does the work unless someone else does or has done it, and then gives back that result, which must be JSON.
    *
-   * @throws what `work` throws, after the next in line was told
+   * @throws what `work` throws, after the next in line was told; a result that the server refuses counts as such
    * @throws {LockFailedError} when others have failed for good, or too often in a row
    */
   async once<T>(key: string, work: (lease: Lease) => Promise<T>, options: OnceOptions = {}): Promise<OnceResult<T>> {
@@ -94,17 +95,17 @@ export class LockClient implements AsyncDisposable {
       return { ran: false, value: answer.value as T, by: answer.by.node, attempts: 0 }
     }
     if (answer.status !== 'granted') throw new LeaseLostError(`the lock server answered ${answer.status}`, { key })
-    const { lease } = answer
+    await using lease = answer.lease
     let value: T
     try {
       value = await work(lease)
+      await lease.complete({ value, retainMs: options.retainMs })
     } catch (error) {
       await lease.fail(describe(error)).catch((lost: unknown) => {
         this.#options.logger.debug({ err: lost, key }, 'the failure could not be told')
       })
       throw error
     }
-    await lease.complete({ value, retainMs: options.retainMs })
     return { ran: true, value, by: this.#options.node, attempts: lease.attempt }
   }
 
@@ -143,12 +144,14 @@ export class LockClient implements AsyncDisposable {
   ): Promise<CopiesUpdated> {
     return retry(
       async () => {
-        const session = await this.#keeper.current()
-        try {
-          return await this.#api.call('copies', { sessionId: session.id, body: copies, signal })
-        } catch (error) {
-          if (error instanceof SessionExpiredError) session.end(error)
-          throw error
+        for (;;) {
+          const session = await orAborted(this.#keeper.current(), signal)
+          try {
+            return await this.#api.call('copies', { sessionId: session.id, body: copies, signal })
+          } catch (error) {
+            if (!(error instanceof SessionExpiredError)) throw error
+            session.end(error)
+          }
         }
       },
       { giveUpMs: this.#options.unavailableTimeoutMs, signal },
@@ -204,7 +207,7 @@ export class LockClient implements AsyncDisposable {
   ): Promise<T> {
     signal?.throwIfAborted()
     if (timeoutMs === undefined) return run(signal)
-    const timeout = AbortSignal.timeout(timeoutMs)
+    const timeout = AbortSignal.timeout(Math.ceil(timeoutMs))
     try {
       return await run(signal === undefined ? timeout : AbortSignal.any([signal, timeout]))
     } catch (cause) {

@@ -1,6 +1,6 @@
 import type { OpenSession } from '@layerlock/protocol'
 import { backoffMs } from './backoff.ts'
-import { ClientClosedError, LockError, SessionExpiredError } from './errors.ts'
+import { ClientClosedError, SessionExpiredError } from './errors.ts'
 import { LiveSession } from './live-session.ts'
 import type { LockApi } from './lock-api.ts'
 import type { Logger } from './logger.ts'
@@ -42,8 +42,9 @@ export class SessionKeeper {
   /** Ends the session, and with it everything that it holds or waits for. Does not throw. */
   async close(): Promise<void> {
     if (this.#closed.signal.aborted) return
-    const session = this.#session ?? (await this.#opening?.catch(() => undefined))
     this.#closed.abort(new ClientClosedError())
+    // An opening is cut short by that, unless its answer is there already.
+    const session = (await this.#opening?.catch(() => undefined)) ?? this.#session
     if (session?.isLive() !== true) return
     session.end(new ClientClosedError())
     try {
@@ -65,8 +66,12 @@ export class SessionKeeper {
     this.#session = session
     this.#resume = opened.id
     logger.debug({ ttlMs: opened.ttlMs, resumed: opened.resumed }, 'session opened')
-    onOpened?.({ id: opened.id, resumed: opened.resumed })
     void this.#keepAlive(session)
+    try {
+      onOpened?.({ id: opened.id, resumed: opened.resumed })
+    } catch (error) {
+      logger.warn({ err: error }, 'onSession failed')
+    }
     return session
   }
 
@@ -96,6 +101,8 @@ export class SessionKeeper {
       sessionId: session.id,
       body: parkedMs === 0 ? {} : { waitMs: Math.floor(parkedMs) },
       parkedMs,
+      // Short enough that one try which hangs does not cost the session.
+      tryTimeoutMs: session.ttlMs / 4,
       signal: session.signal,
     })
     session.renewed(sentAtMs)
@@ -111,7 +118,6 @@ export class SessionKeeper {
         return
       } catch (error) {
         if (signal.aborted) return
-        if (!(error instanceof LockError)) throw error
         logger.warn({ err: error }, 'no session could be opened')
         await sleep(backoffMs(10), { signal, background: true }).catch(() => undefined)
       }

@@ -25,7 +25,20 @@ export function sleep(ms: number, { signal, background = false }: SleepOptions =
   })
 }
 
+/** What a promise resolves with, or the rejection with the signal's reason, whichever is first. */
+export async function orAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (signal === undefined) return promise
+  const { promise: aborted, reject } = Promise.withResolvers<never>()
+  const abort = () => reject(asError(signal.reason))
+  signal.addEventListener('abort', abort, { once: true })
+  try {
+    return await Promise.race([promise, aborted])
+  } finally {
+    signal.removeEventListener('abort', abort)
+  }
+}
+
 /** What a signal was aborted with, as something that can be thrown. */
-export function asError(reason: unknown): Error {
+function asError(reason: unknown): Error {
   return reason instanceof Error ? reason : new DOMException(String(reason), 'AbortError')
 }

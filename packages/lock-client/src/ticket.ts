@@ -1,13 +1,14 @@
 import { randomUUID } from 'node:crypto'
 import { type Acquire, type Busy, type Done, type Failed, MAX_WAIT_MS, type Queued } from '@layerlock/protocol'
 import { backoffMs } from './backoff.ts'
-import { LockError, SessionExpiredError } from './errors.ts'
+import { LeaseLostError, LockError, SessionExpiredError } from './errors.ts'
 import { Lease } from './lease.ts'
 import type { LiveSession } from './live-session.ts'
 import type { LockApi } from './lock-api.ts'
 import type { Logger } from './logger.ts'
 import type { SessionKeeper } from './session-keeper.ts'
-import { sleep } from './sleep.ts'
+import { retry } from './retry.ts'
+import { orAborted, sleep } from './sleep.ts'
 
 /** What a wish can be; see the calls that take it. */
 export type Wish = Omit<Acquire, 'ticket' | 'waitMs'>
@@ -34,15 +35,22 @@ const LONG_POLL_EVERY = 8
  * `LockClient.acquire` or `once`; a ticket is for those that do something useful while they wait.
  */
 export class Ticket {
-  readonly id = randomUUID()
   readonly key: string
   readonly #parts: TicketParts
+  #id = randomUUID()
   #session: LiveSession | undefined
+  /** Set by what ends the wish for good; until then a ticket that the server has ended is replaced by a new one. */
+  #over = false
   #failedPolls = 0
 
   constructor(parts: TicketParts) {
     this.#parts = parts
     this.key = parts.key
+  }
+
+  /** What the server knows the wish by: another one after the session, or an offer that came too late, was lost. */
+  get id(): string {
+    return this.#id
   }
 
   /**
@@ -61,7 +69,7 @@ export class Ticket {
    * @throws {LockServerUnavailableError} when the server has been away for `unavailableTimeoutMs`
    */
   async next({ signal }: { signal?: AbortSignal | undefined } = {}): Promise<TicketAnswer> {
-    const startMs = performance.now()
+    let awaySinceMs: number | undefined
     for (let failures = 0; ; failures++) {
       const plain = this.#failedPolls >= LONG_POLL_FAILURES && this.#failedPolls % LONG_POLL_EVERY !== 0
       try {
@@ -72,22 +80,33 @@ export class Ticket {
       } catch (error) {
         if (!(error instanceof LockError) || !error.retryable) throw error
         this.#failedPolls++
+        // Not from the start: a long poll that hangs is noticed late, and deserves its retry all the same.
+        awaySinceMs ??= performance.now()
         const waitMs = Math.max(backoffMs(failures), error.retryAfterMs ?? 0)
-        if (performance.now() + waitMs - startMs >= this.#parts.unavailableTimeoutMs) throw error
+        if (performance.now() + waitMs - awaySinceMs >= this.#parts.unavailableTimeoutMs) throw error
         await sleep(waitMs, { signal })
       }
     }
   }
 
-  /** Leaves the queue, or gives back what was just granted. Does not throw: what is not cancelled ends with the session. */
+  /**
+   * Leaves the queue, or gives back what was just granted. Does not throw: when the server is away this goes on in the
+   * background, until it is done or the session, and with it the ticket, has ended.
+   */
   async cancel(): Promise<void> {
+    this.#over = true
     const session = this.#session
     if (session?.isLive() !== true) return
     const { api, key, logger } = this.#parts
+    const { id: sessionId, signal } = session
+    const cancel = () => api.call('cancel', { key, sessionId, body: { ticket: this.id }, signal })
+    const failed = (error: unknown) => logger.debug({ err: error, key }, 'a ticket could not be cancelled')
     try {
-      await api.call('cancel', { key, sessionId: session.id, body: { ticket: this.id } })
+      await cancel()
     } catch (error) {
-      logger.debug({ err: error, key }, 'a ticket could not be cancelled')
+      failed(error)
+      if (!(error instanceof LockError) || !error.retryable) return
+      void retry(cancel, { giveUpMs: Infinity, signal, background: true }).catch(failed)
     }
   }
 
@@ -104,21 +123,39 @@ export class Ticket {
 
   async #ask(waitMs: number, signal: AbortSignal | undefined): Promise<TicketAnswer> {
     const { api, keeper, key, wish, logger } = this.#parts
-    for (;;) {
+    for (let losses = 0; ;) {
       signal?.throwIfAborted()
-      const session = await keeper.current()
+      // The first loss is made good at once; a server that goes on losing what it just gave is not asked in a frenzy.
+      if (losses > 1) await sleep(backoffMs(losses), { signal })
+      const session = await orAborted(keeper.current(), signal)
+      // A session that was resumed remembers the tickets of the one before, as ended.
+      if (this.#session !== undefined && this.#session !== session) this.#id = randomUUID()
       this.#session = session
+      const sentAtMs = performance.now()
       try {
-        const body = { ...wish, ticket: this.id, waitMs }
-        const answer = await api.call('acquire', { key, sessionId: session.id, body, parkedMs: waitMs, signal })
+        const answer = await api.call('acquire', {
+          key,
+          sessionId: session.id,
+          body: { ...wish, ticket: this.#id, waitMs },
+          parkedMs: waitMs,
+          signal: signal === undefined ? session.signal : AbortSignal.any([signal, session.signal]),
+        })
         if (answer.status !== 'granted') return answer
         // An answer that took longer than the session lived grants nothing.
-        if (session.isLive()) {
-          return { status: 'granted', lease: new Lease({ api, logger, key, session, granted: answer }) }
+        if (!session.isLive()) continue
+        // How much of `maxHoldMs` is left counts from when it was asked for, which a long poll does a while ago.
+        if (answer.holdMs !== undefined && waitMs > 0) {
+          waitMs = 0
+          continue
         }
+        this.#over = true
+        return { status: 'granted', lease: new Lease({ api, logger, key, session, granted: answer, sentAtMs }) }
       } catch (error) {
-        if (!(error instanceof SessionExpiredError)) throw error
-        session.end(error)
+        signal?.throwIfAborted()
+        losses++
+        if (error instanceof SessionExpiredError) session.end(error)
+        else if (error instanceof LeaseLostError && !this.#over) this.#id = randomUUID()
+        else throw error
       }
     }
   }

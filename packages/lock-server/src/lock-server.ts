@@ -4,7 +4,9 @@ import type { MachineSettings } from './core/context.ts'
 import { type ApiApp, createApiApp } from './http/api-app.ts'
 import { registerBearerTokens } from './http/bearer-tokens.ts'
 import { registerErrorAnswers } from './http/error-answers.ts'
+import { registerEventRoutes } from './http/event-routes.ts'
 import { registerHealthRoutes } from './http/health-routes.ts'
+import { registerListRoutes } from './http/list-routes.ts'
 import { registerLockRoutes } from './http/lock-routes.ts'
 import { registerSessionRoutes } from './http/session-routes.ts'
 import { LockService } from './service/lock-service.ts'
@@ -44,6 +46,8 @@ export class LockServer implements AsyncDisposable {
     registerHealthRoutes(app, () => true)
     registerSessionRoutes(app, service)
     registerLockRoutes(app, service)
+    registerListRoutes(app, service)
+    registerEventRoutes(app, service.events)
     try {
       await app.listen({ host, port })
     } catch (error) {
@@ -56,6 +60,7 @@ export class LockServer implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#service.drain()
     await this.#app.close()
     await this.#service[Symbol.asyncDispose]()
   }

@@ -2,6 +2,7 @@ export { ERROR_CODES, ErrorBody, isErrorCode, ProtocolError } from './errors.ts'
 export type { ErrorCode, ErrorDescription } from './errors.ts'
 export { KEY_MAX_BYTES, parseKey } from './key.ts'
 export type { Key } from './key.ts'
+export { EventType, LockEvent } from './event.ts'
 export { MAX_WAIT_MS, Peer, Progress, WorkError } from './fields.ts'
 export {
   Accepted,
@@ -19,7 +20,16 @@ export {
   Release,
   ReportProgress,
 } from './lock.ts'
-export { COPIES_MAX_KEYS, CopiesUpdated, Forgotten, KeyState, LockRecord, UpdateCopies } from './record.ts'
+export {
+  COPIES_MAX_KEYS,
+  CopiesUpdated,
+  Forgotten,
+  KeyState,
+  LockPage,
+  LockRecord,
+  PAGE_MAX_RECORDS,
+  UpdateCopies,
+} from './record.ts'
 export { ROUTES } from './routes.ts'
 export type { Route } from './routes.ts'
 export {

@@ -31,6 +31,9 @@ export const Granted = Type.Object({
   fencingToken: FencingToken,
   attempt: Type.Integer({ minimum: 1, description: '1 plus the failures in a row before this grant.' }),
   lastError: Type.Optional(WorkError),
+  holdMs: Type.Optional(
+    Type.Integer({ minimum: 0, description: 'What is left of `maxHoldMs`, where that was given.' }),
+  ),
 })
 export const Queued = Type.Object({
   status: Type.Literal('queued'),

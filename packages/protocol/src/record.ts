@@ -72,3 +72,13 @@ export type CopiesUpdated = Static<typeof CopiesUpdated>
 
 export const Forgotten = Type.Object({ forgotten: Type.Boolean() })
 export type Forgotten = Static<typeof Forgotten>
+
+/** The most records in one page. */
+export const PAGE_MAX_RECORDS = 1_000
+
+/** A page of records, in the order of their keys. */
+export const LockPage = Type.Object({
+  locks: Type.Array(LockRecord),
+  cursor: Type.Optional(Type.String({ description: 'Names the next page; absent on the last one.' })),
+})
+export type LockPage = Static<typeof LockPage>

@@ -1,6 +1,6 @@
 import type { TSchema } from 'typebox'
 import { Accepted, Acquire, AcquireAnswer, Cancel, Complete, Fail, Release, ReportProgress } from './lock.ts'
-import { CopiesUpdated, Forgotten, LockRecord, UpdateCopies } from './record.ts'
+import { CopiesUpdated, Forgotten, LockPage, LockRecord, UpdateCopies } from './record.ts'
 import { Nodes, OpenSession, RenewSession, SessionOpened, SessionRenewed } from './session.ts'
 
 /** One call of the HTTP API. A `{key}` in a path stands for a percent-encoded key. */
@@ -89,6 +89,19 @@ export const ROUTES = {
     summary: 'Shows the record of a key; with `waitMs` not before it is neither held nor queued.',
     status: 200,
     answer: LockRecord,
+  },
+  locks: {
+    method: 'GET',
+    path: '/v1/locks',
+    summary: 'Lists records, a page at a time: `prefix`, `state`, `limit`, `cursor`.',
+    status: 200,
+    answer: LockPage,
+  },
+  events: {
+    method: 'GET',
+    path: '/v1/events',
+    summary: 'Tells what happens to the keys with a `prefix`, as Server-Sent Events; resumable by `Last-Event-ID`.',
+    status: 200,
   },
   forget: {
     method: 'DELETE',

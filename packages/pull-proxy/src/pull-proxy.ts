@@ -3,7 +3,7 @@ import type { ContentStore } from './content/content-store.ts'
 import { DiskContentStore } from './content/disk-content-store.ts'
 import type { Coordinator } from './coordination/coordinator.ts'
 import { LockCoordinator } from './coordination/lock-coordinator.ts'
-import { soloCoordinator } from './coordination/solo-coordinator.ts'
+import { SoloCoordinator } from './coordination/solo-coordinator.ts'
 import { TagResolver } from './coordination/tag-resolver.ts'
 import { BlobFetcher } from './flight/blob-fetcher.ts'
 import { Flights } from './flight/flights.ts'
@@ -121,7 +121,7 @@ async function createCoordinator(
   store: ContentStore,
   logger: FastifyBaseLogger,
 ): Promise<Coordinator> {
-  if (lockServer === undefined) return soloCoordinator
+  if (lockServer === undefined) return new SoloCoordinator()
   const kept = await keptSession(folder)
   const coordinator = new LockCoordinator({
     url: lockServer.url,

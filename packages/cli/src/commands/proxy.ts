@@ -1,6 +1,7 @@
 import { hostname } from 'node:os'
 import { type LockServerOptions, type ProxyOptions, PullProxy } from '@layerlock/proxy'
 import type { Command } from 'commander'
+import { ensureFolder } from '../folder.ts'
 import { type CliLogger, createLogger } from '../logger.ts'
 import { serve, type Service } from '../serve.ts'
 import { optional, required, type Settings, settingsOf } from '../settings.ts'
@@ -47,7 +48,9 @@ export async function startProxy(
   lockServer: LockServerOptions | undefined,
   logger: CliLogger,
 ): Promise<Service> {
-  const proxy = await PullProxy.start({ ...proxyOptions(settings), lockServer }, logger.child({ part: 'proxy' }))
+  const options = proxyOptions(settings)
+  ensureFolder('store', options.store)
+  const proxy = await PullProxy.start({ ...options, lockServer }, logger.child({ part: 'proxy' }))
   return { urls: { ...proxy.urls }, [Symbol.asyncDispose]: () => proxy[Symbol.asyncDispose]() }
 }
 
@@ -87,10 +90,9 @@ function proxyOptions(settings: Settings): ProxyOptions {
 }
 
 function readUpstreams(settings: Settings): { name: string; url: URL }[] {
-  const given = settings['upstream'] ?? []
-  // From the environment it comes as one text.
-  const texts = typeof given === 'string' ? given.split(/[\s,]+/).filter((text) => text !== '') : given
-  const upstreams = texts.map((text) => parseUpstream('upstream', text))
+  // From the environment all come as one text.
+  const texts = [settings['upstream'] ?? []].flat().flatMap((text) => text.split(/[\s,]+/))
+  const upstreams = texts.filter((text) => text !== '').map((text) => parseUpstream('upstream', text))
   if (upstreams.length === 0) throw new UsageError('upstream', undefined, 'at least one NAME=URL')
   const twice = upstreams.find(({ name }, index) => upstreams.findIndex((other) => other.name === name) !== index)
   if (twice !== undefined) throw new UsageError('upstream', twice.name, 'each name once')
@@ -105,11 +107,13 @@ function lockServerOptions(settings: Settings): LockServerOptions | undefined {
   if (sessionTtlMs < 1_000 || sessionTtlMs > 600_000) {
     throw new UsageError('sessionTtl', settings['sessionTtl'], '1s to 10m')
   }
+  const lockTimeoutMs = parseDuration('lockTimeout', required(settings, 'lockTimeout', 'a duration'))
+  if (lockTimeoutMs === 0) throw new UsageError('lockTimeout', settings['lockTimeout'], 'more than 0s')
   return {
     url: parseHttpUrl('lockServer', url).href,
     token: tokenFile === undefined ? undefined : readTokens('lockServerTokenFile', tokenFile)[0],
     sessionTtlMs,
-    lockTimeoutMs: parseDuration('lockTimeout', required(settings, 'lockTimeout', 'a duration')),
+    lockTimeoutMs,
   }
 }
 

@@ -1,3 +1,4 @@
+import { join } from 'node:path'
 import type { Command } from 'commander'
 import { createLogger } from '../logger.ts'
 import { serve } from '../serve.ts'
@@ -14,7 +15,9 @@ export function upCommand(): Command {
       const settings = settingsOf(command)
       const logger = createLogger(required(settings, 'logLevel', 'a level'))
       await serve(async (running) => {
-        const server = running.use(await startServer({ ...settings, store: 'memory' }, 'serverListen', logger))
+        const folder = join(required(settings, 'store', 'a folder'), 'lock-server')
+        const store = { kind: 'sqlite', folder } as const
+        const server = running.use(await startServer(settings, { listen: 'serverListen', store }, logger))
         const proxy = running.use(await startProxy(settings, { url: server.urls['server']! }, logger))
         return [server, proxy]
       }, logger)

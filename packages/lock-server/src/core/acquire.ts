@@ -29,11 +29,12 @@ export interface AcquireResult {
 export function acquire(draft: Draft, wish: AcquireCommand): AcquireResult {
   const { record } = draft
   const held = record.holds.find((hold) => hold.ticket === wish.ticket && hold.session === wish.session)
-  if (held !== undefined) return settled(grantedAnswer(takeUp(draft, held)))
+  if (held !== undefined) return settled(grantedAnswer(draft, takeUp(draft, held)))
 
   const ended = record.ended.find((end) => end.ticket === wish.ticket && end.session === wish.session)
-  // Asking says that one has none. An ended ticket is a late duplicate: it says nothing any more.
-  if (ended === undefined && !wish.unlessReferenced) withdrawCopy(draft, wish.session)
+  // Asking says that one has none. A late duplicate says nothing any more, nor does going on to wait: what the session
+  // has got since is not taken back.
+  if (ended === undefined && !wish.unlessReferenced && isNew(draft, wish)) withdrawCopy(draft, wish.session)
   const outcome = visibleOutcome(draft, wish)
   if (outcome !== undefined) return settled(doneAnswer(draft, outcome, wish))
   if (ended !== undefined) {
@@ -45,6 +46,12 @@ export function acquire(draft: Draft, wish: AcquireCommand): AcquireResult {
     return settled({ status: 'failed', error: refusal.error, attempts: refusal.attempts, retryAfterMs })
   }
   return stand(draft, wish)
+}
+
+/** Whether this ticket is asked for the first time: it neither waits nor was it told of the outcome. */
+function isNew({ record }: Draft, { ticket, session }: AcquireCommand): boolean {
+  if (record.outcome?.audience.includes(ticket) === true) return false
+  return !record.queue.some((waiter) => waiter.ticket === ticket && waiter.session === session)
 }
 
 function settled(answer: AcquireAnswer): AcquireResult {
@@ -65,7 +72,7 @@ function stand(draft: Draft, wish: AcquireCommand): AcquireResult {
 
   const index = record.queue.findIndex((waiter) => waiter.ticket === wish.ticket && waiter.session === wish.session)
   if (index >= 0) return queued(draft, index)
-  if (hasRoom(draft) && record.queue.length === 0) return settled(grantedAnswer(grant(draft, wish)))
+  if (hasRoom(draft) && record.queue.length === 0) return settled(grantedAnswer(draft, grant(draft, wish)))
   if (!wish.enqueue) {
     const holder = describeHolder(draft)
     return settled({ status: 'busy', ...(holder === undefined ? {} : { holder }) })
@@ -82,7 +89,8 @@ function stand(draft: Draft, wish: AcquireCommand): AcquireResult {
 /** The client has asked again, so the offer is taken up (rule 5). */
 function takeUp(draft: Draft, held: Hold): Hold {
   if (held.offerEndsMs === undefined) return held
-  const taken: Hold = { ...held, offerEndsMs: undefined }
+  const holdEndsMs = held.maxHoldMs === undefined ? undefined : draft.context.nowMs + held.maxHoldMs
+  const taken: Hold = { ...held, offerEndsMs: undefined, holdEndsMs }
   draft.record.holds = draft.record.holds.map((hold) => (hold === held ? taken : hold))
   return taken
 }
@@ -98,12 +106,14 @@ function doneAnswer(draft: Draft, outcome: Outcome, asker: { ticket: string; ses
   }
 }
 
-function grantedAnswer(hold: Hold): AcquireAnswer {
+function grantedAnswer({ context }: Draft, hold: Hold): AcquireAnswer {
+  const { holdEndsMs } = hold
   return {
     status: 'granted',
     fencingToken: hold.token,
     attempt: hold.attempt,
     ...(hold.lastError === undefined ? {} : { lastError: hold.lastError }),
+    ...(holdEndsMs === undefined ? {} : { holdMs: Math.max(0, Math.floor(holdEndsMs - context.nowMs)) }),
   }
 }
 

@@ -2,7 +2,7 @@ import type { Peer } from '@layerlock/protocol'
 import type { MachineContext } from './context.ts'
 import type { Draft } from './draft.ts'
 import { isPublic, settleWaiters } from './outcome.ts'
-import type { KeyRecord, SessionRef } from './record.ts'
+import type { KeyRecord, SessionRef, Waiter } from './record.ts'
 
 const MAX_COPIES_TOLD = 3
 
@@ -17,13 +17,38 @@ export function isReferencedByOthers(draft: Draft, session: SessionRef): boolean
  */
 export function addCopy(draft: Draft, session: SessionRef): void {
   const { record, context } = draft
-  if (!record.copies.includes(session)) record.copies = [...record.copies, session]
+  listCopy(draft, session)
   if (record.outcome !== undefined && isPublic(record.outcome, context.nowMs)) return
   const token = Math.max(record.lastToken + 1, context.tokenFloor)
   record.lastToken = token
   const node = context.session(session)?.node ?? 'unknown'
-  record.outcome = { token, node, atMs: context.nowMs, onCopies: true, audience: [], audienceEndsMs: context.nowMs }
-  settleWaiters(draft)
+  const audience = settleWaiters(draft).filter((waiter) => record.copies.includes(waiter.session))
+  record.outcome = {
+    token,
+    node,
+    atMs: context.nowMs,
+    onCopies: true,
+    audience: audience.map((waiter) => waiter.ticket),
+    audienceEndsMs: context.nowMs,
+  }
+}
+
+/** Takes note of a copy, and of nothing else. */
+export function listCopy(draft: Draft, session: SessionRef): void {
+  const { record } = draft
+  if (record.copies.includes(session)) return
+  record.copies = [...record.copies, session]
+  refuseReferenced(draft)
+}
+
+/** Sends away who waits to delete what others have now: asking again they learn that it is `in_use`. */
+function refuseReferenced(draft: Draft): void {
+  const { record } = draft
+  const isRefused = (waiter: Waiter) => waiter.unlessReferenced && isReferencedByOthers(draft, waiter.session)
+  const refused = record.queue.filter(isRefused)
+  if (refused.length === 0) return
+  record.queue = record.queue.filter((waiter) => !refused.includes(waiter))
+  for (const { ticket } of refused) draft.wake.add(ticket)
 }
 
 /** Withdraws a session's copy, and with the last one the outcome that rests on it (rule 3). */

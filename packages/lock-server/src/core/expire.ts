@@ -1,4 +1,5 @@
 import { type Draft, rememberEnd } from './draft.ts'
+import { streakEndMs } from './failure.ts'
 import { advance } from './grant.ts'
 import { outcomeEndMs } from './outcome.ts'
 import type { KeyRecord, SessionRef } from './record.ts'
@@ -10,7 +11,6 @@ export function expire(draft: Draft): void {
   const { record, context } = draft
   const now = context.nowMs
   if (record.pausedUntilMs !== undefined && record.pausedUntilMs <= now) record.pausedUntilMs = undefined
-  if (record.streak !== undefined && record.streak.endsMs <= now) record.streak = undefined
   if (record.refusals.some((refusal) => refusal.endsMs <= now)) {
     record.refusals = record.refusals.filter((refusal) => refusal.endsMs > now)
   }
@@ -30,20 +30,33 @@ export function expire(draft: Draft): void {
   advance(draft)
 }
 
+/** Offers run anew after a restart: while the server was away, nobody could take one up (rule 8). */
+export function restoreOffers({ record, context }: Draft): void {
+  const offerEndsMs = context.nowMs + context.settings.offerMs
+  if (record.holds.every((hold) => hold.offerEndsMs === undefined)) return
+  record.holds = record.holds.map((hold) => (hold.offerEndsMs === undefined ? hold : { ...hold, offerEndsMs }))
+}
+
 /** Ends everything of a session: its holds fail over, its tickets leave the queue, its copies are withdrawn (rule 7). */
 export function endSession(draft: Draft, session: SessionRef, reason: string, keepCopies: boolean): void {
   const { record } = draft
   for (const hold of record.holds) {
     if (hold.session !== session) continue
-    const error = { code: 'session_expired', message: reason }
-    expireHold(draft, hold, { error, permanent: false, reported: false })
+    if (hold.offerEndsMs !== undefined) {
+      // Nobody has begun to work, so nobody has failed.
+      removeHold(draft, hold, 'expired')
+    } else {
+      const error = { code: 'session_expired', message: reason }
+      expireHold(draft, hold, { error, permanent: false, reported: false })
+    }
   }
   for (const waiter of record.queue) {
     if (waiter.session !== session) continue
     rememberEnd(draft, { ticket: waiter.ticket, session, how: 'expired' })
     draft.wake.add(waiter.ticket)
   }
-  record.queue = record.queue.filter((waiter) => waiter.session !== session)
+  const stay = record.queue.filter((waiter) => waiter.session !== session)
+  if (stay.length < record.queue.length) record.queue = stay
   if (!keepCopies) withdrawCopy(draft, session)
   advance(draft)
 }
@@ -52,7 +65,7 @@ export function endSession(draft: Draft, session: SessionRef, reason: string, ke
 export function nextDeadlineMs(record: KeyRecord): number | undefined {
   const times = [
     record.pausedUntilMs,
-    record.streak?.endsMs,
+    streakEndMs(record),
     record.outcome === undefined ? undefined : outcomeEndMs(record.outcome),
     ...record.refusals.map((refusal) => refusal.endsMs),
     ...record.holds.flatMap((hold) => [hold.offerEndsMs, hold.holdEndsMs]),

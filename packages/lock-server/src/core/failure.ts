@@ -1,6 +1,6 @@
 import type { WorkError } from '@layerlock/protocol'
 import type { Draft } from './draft.ts'
-import type { Hold, Refusal } from './record.ts'
+import type { Hold, KeyRecord, Refusal } from './record.ts'
 
 export interface Failure {
   readonly error: WorkError
@@ -32,6 +32,19 @@ export function noteFailure(draft: Draft, hold: Hold, failure: Failure): void {
   } else {
     record.streak = { count, error: failure.error, reported, endsMs: nowMs + pauseMs + settings.negativeMs }
   }
+}
+
+/**
+ * When the row of failures is over by time; undefined when there is none, or while one of those who were told of it
+ * still works: however long that takes, its failure is the next of the same row.
+ */
+export function streakEndMs({ streak, holds }: KeyRecord): number | undefined {
+  return holds.some((hold) => hold.attempt > 1) ? undefined : streak?.endsMs
+}
+
+/** Not at its very end: with a `negativeMs` of 0 the next in line is still told of the failure before it. */
+export function dropOldStreak({ record, context }: Draft): void {
+  if ((streakEndMs(record) ?? Infinity) < context.nowMs) record.streak = undefined
 }
 
 /** The remembered failure that concerns a wish of this group. */

@@ -1,5 +1,6 @@
 import { isReferencedByOthers } from './copies.ts'
 import type { Draft } from './draft.ts'
+import { dropOldStreak } from './failure.ts'
 import type { Hold, Waiter } from './record.ts'
 
 /** Whether the key may be granted now: below its limit, and not paused by a `retryAfterMs`. */
@@ -20,7 +21,8 @@ export function grant(draft: Draft, wish: Omit<Waiter, 'sinceMs'>, offerEndsMs?:
     lastError: record.streak?.error,
     sinceMs: context.nowMs,
     offerEndsMs,
-    holdEndsMs: wish.maxHoldMs === undefined ? undefined : context.nowMs + wish.maxHoldMs,
+    maxHoldMs: wish.maxHoldMs,
+    holdEndsMs: wish.maxHoldMs === undefined || offerEndsMs !== undefined ? undefined : context.nowMs + wish.maxHoldMs,
   }
   record.lastToken = token
   record.holds = [...record.holds, hold]
@@ -30,6 +32,7 @@ export function grant(draft: Draft, wish: Omit<Waiter, 'sinceMs'>, offerEndsMs?:
 /** Gives free places to the head of the queue, and to nobody else (rule 2). Each such grant is an offer (rule 5). */
 export function advance(draft: Draft): void {
   const { record, context } = draft
+  dropOldStreak(draft)
   let taken = 0
   while (hasRoom(draft) && taken < record.queue.length) {
     const next = record.queue[taken++]!

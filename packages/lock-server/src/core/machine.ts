@@ -2,7 +2,7 @@ import { acquire, type AcquireCommand, type AcquireResult } from './acquire.ts'
 import type { MachineContext } from './context.ts'
 import { addCopy, withdrawCopy } from './copies.ts'
 import { createDraft, type Draft } from './draft.ts'
-import { endSession, expire } from './expire.ts'
+import { endSession, expire, restoreOffers } from './expire.ts'
 import { isBlank, type KeyRecord, type SessionRef } from './record.ts'
 import { cancel, complete, fail, release } from './settle.ts'
 import type { CancelCommand, CompleteCommand, FailCommand, ReleaseCommand } from './settle.ts'
@@ -18,6 +18,8 @@ export type Command =
   | { readonly op: 'addCopy' | 'removeCopy'; readonly session: SessionRef }
   | { readonly op: 'forget'; readonly ifToken?: number | undefined }
   | { readonly op: 'endSession'; readonly session: SessionRef; readonly reason: string; readonly keepCopies: boolean }
+  /** The server has just started, with this record in its store. */
+  | { readonly op: 'restart' }
   | { readonly op: 'tick' }
 
 /** What a command is answered, by its `op`. */
@@ -31,6 +33,7 @@ export interface Answers {
   removeCopy: undefined
   forget: { readonly forgotten: boolean }
   endSession: undefined
+  restart: undefined
   tick: undefined
 }
 
@@ -50,6 +53,7 @@ export interface Decision<Op extends keyof Answers = keyof Answers> {
  */
 export function decide<C extends Command>(record: KeyRecord, command: C, context: MachineContext): Decision<C['op']> {
   const draft = createDraft(record, context)
+  if (command.op === 'restart') restoreOffers(draft)
   expire(draft)
   const answer = carryOut(draft, command)
   wakeRelocated(draft, record)
@@ -88,6 +92,7 @@ function carryOut(draft: Draft, command: Command): Answers[keyof Answers] {
     case 'endSession':
       endSession(draft, command.session, command.reason, command.keepCopies)
       break
+    case 'restart':
     case 'tick':
       break
   }

@@ -1,5 +1,5 @@
 import type { Draft } from './draft.ts'
-import type { Outcome } from './record.ts'
+import type { Outcome, Waiter } from './record.ts'
 
 /** The outcome that this wish may read, if any. */
 export function visibleOutcome(draft: Draft, wish: { ticket: string; ignoreOutcome: boolean }): Outcome | undefined {
@@ -20,10 +20,10 @@ export function outcomeEndMs(outcome: Outcome): number | undefined {
 }
 
 /** Takes everyone out of the queue who is content with the outcome: they are all told at once (rule 4). */
-export function settleWaiters(draft: Draft): readonly string[] {
+export function settleWaiters(draft: Draft): readonly Waiter[] {
   const { record } = draft
-  const settled = record.queue.filter((waiter) => !waiter.ignoreOutcome).map((waiter) => waiter.ticket)
+  const settled = record.queue.filter((waiter) => !waiter.ignoreOutcome)
   if (settled.length > 0) record.queue = record.queue.filter((waiter) => waiter.ignoreOutcome)
-  for (const ticket of settled) draft.wake.add(ticket)
+  for (const { ticket } of settled) draft.wake.add(ticket)
   return settled
 }

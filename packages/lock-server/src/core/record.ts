@@ -15,6 +15,8 @@ export interface Hold {
   readonly sinceMs: number
   /** Set while this is an offer that its client has not taken up: when it goes to the next in line. */
   readonly offerEndsMs?: number | undefined
+  readonly maxHoldMs?: number | undefined
+  /** Counts from when the lease was granted or, for an offer, taken up: until then nobody has worked. */
   readonly holdEndsMs?: number | undefined
 }
 
@@ -41,13 +43,16 @@ export interface Outcome {
   readonly endsMs?: number | undefined
   /** Whether it ends with the last live copy. */
   readonly onCopies: boolean
-  /** The tickets that waited at its completion, and may read it after `endsMs`, for they were promised an answer. */
+  /**
+   * The tickets that waited at its completion and may read it after `endsMs`, for they were promised an answer. Where
+   * it stays long enough anyway: only those of sessions that have a copy, so that reading it does not withdraw that.
+   */
   readonly audience: readonly string[]
   readonly audienceEndsMs: number
 }
 
 /** Failures in a row since the last success. */
-export interface Streak {
+interface Streak {
   readonly count: number
   readonly error: WorkError
   /** Reported failures by group ('' is: no group); an ended session counts in `count` only. */
@@ -109,11 +114,10 @@ export function isBlank(record: KeyRecord): boolean {
   )
 }
 
-/** Whether a session holds, waits for, or has a copy behind this key. */
-export function involves(record: KeyRecord, session: SessionRef): boolean {
-  return (
-    record.holds.some((hold) => hold.session === session) ||
-    record.queue.some((waiter) => waiter.session === session) ||
-    record.copies.includes(session)
-  )
+/** The sessions that hold the key, wait for it, or have a copy of what is behind it. */
+export function sessionsOf(record: KeyRecord): Set<SessionRef> {
+  const sessions = new Set(record.copies)
+  for (const { session } of record.holds) sessions.add(session)
+  for (const { session } of record.queue) sessions.add(session)
+  return sessions
 }

@@ -1,5 +1,5 @@
 import { ProtocolError, type WorkError } from '@layerlock/protocol'
-import { addCopy } from './copies.ts'
+import { listCopy } from './copies.ts'
 import { type Draft, rememberEnd } from './draft.ts'
 import { type Failure, noteFailure } from './failure.ts'
 import { advance } from './grant.ts'
@@ -56,9 +56,10 @@ function leaveOutcome(draft: Draft, hold: Hold, { value, retainMs, copy }: Compl
   const { record, context } = draft
   const { nowMs, settings } = context
   const keepMs = retainMs ?? (copy ? undefined : settings.retainMs)
-  const told = settleWaiters(draft)
+  const isShort = keepMs !== undefined && keepMs < settings.audienceMs
+  const hasCopy = (session: SessionRef) => record.copies.includes(session) || (copy && session === hold.session)
   // However short `retainMs` is, those who waited can still hear of it.
-  const audience = keepMs === undefined || keepMs >= settings.audienceMs ? [] : told
+  const audience = settleWaiters(draft).filter((waiter) => isShort || hasCopy(waiter.session))
   record.outcome = {
     token: hold.token,
     value,
@@ -66,10 +67,10 @@ function leaveOutcome(draft: Draft, hold: Hold, { value, retainMs, copy }: Compl
     atMs: nowMs,
     endsMs: keepMs === undefined ? undefined : nowMs + keepMs,
     onCopies: copy,
-    audience,
+    audience: audience.map((waiter) => waiter.ticket),
     audienceEndsMs: nowMs + settings.audienceMs,
   }
-  if (copy) addCopy(draft, hold.session)
+  if (copy) listCopy(draft, hold.session)
 }
 
 /** Ends a hold with an error: the next in line tries, or all are told that it cannot work. */

@@ -1,6 +1,7 @@
 import { ProtocolError, SESSION_HEADER } from '@layerlock/protocol'
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
-import Fastify, { type FastifyBaseLogger, type FastifyRequest } from 'fastify'
+import Fastify, { type FastifyBaseLogger, type FastifyRequest, LogController } from 'fastify'
+import { answerFrameworkError } from './error-answers.ts'
 
 export interface ApiAppOptions {
   readonly logger?: FastifyBaseLogger | undefined
@@ -17,8 +18,9 @@ const MAX_PARAM_LENGTH = 3 * 512 + 1
 export function createApiApp({ logger, maxBodyBytes = 1024 * 1024 }: ApiAppOptions) {
   return Fastify({
     ...(logger === undefined ? { logger: false } : { loggerInstance: logger }),
-    disableRequestLogging: true,
+    logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: maxBodyBytes,
+    frameworkErrors: answerFrameworkError,
     keepAliveTimeout: KEEP_ALIVE_MS,
     forceCloseConnections: true,
     routerOptions: { maxParamLength: MAX_PARAM_LENGTH },
@@ -33,7 +35,7 @@ export type ApiApp = ReturnType<typeof createApiApp>
  * Lets people write `/v1/locks/reports/2026/acquire`: the slashes of a key that came unencoded are encoded. Which part
  * is the key is never in doubt, for what follows it is one known word, by the method.
  */
-export function encodeKey(method: string | undefined, url: string): string {
+function encodeKey(method: string | undefined, url: string): string {
   const [, prefix, path, query = ''] = /^(\/v1\/locks\/)([^?]*)(\?.*)?$/.exec(url) ?? []
   if (prefix === undefined || path === undefined) return url
   const cut =

@@ -1,5 +1,12 @@
-import { ERROR_CODES, type ErrorBody, type ErrorCode, isErrorCode, ProtocolError } from '@layerlock/protocol'
-import type { FastifyError, FastifyInstance, FastifyReply } from 'fastify'
+import {
+  ERROR_CODES,
+  type ErrorBody,
+  type ErrorCode,
+  isErrorCode,
+  KEY_MAX_BYTES,
+  ProtocolError,
+} from '@layerlock/protocol'
+import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 
 /** How long a client should stay away when the server is overloaded, in seconds. */
 const RETRY_AFTER_S = 1
@@ -23,6 +30,15 @@ export function registerErrorAnswers(app: FastifyInstance): void {
     const path = request.raw.url?.split('?')[0] ?? ''
     return sendError(reply, 'not_found', `there is no ${request.method} ${path}; see /openapi.json for what there is`)
   })
+}
+
+/** The same for what the framework refuses by the URL alone, before it has found a route. */
+export function answerFrameworkError(error: FastifyError, _request: FastifyRequest, reply: FastifyReply): void {
+  if (error.code === 'FST_ERR_MAX_PARAM_LENGTH') {
+    sendError(reply, 'too_large', `key: is longer than the ${KEY_MAX_BYTES} bytes that are allowed`)
+  } else {
+    sendError(reply, 'invalid_request', `url: ${error.message}`)
+  }
 }
 
 function sendError(reply: FastifyReply, code: ErrorCode, message: string): FastifyReply {

@@ -12,12 +12,12 @@ export function registerSessionRoutes(app: ApiApp, service: LockService): void {
 
   app.post(ROUTES.renewSession.path, { schema: { body: ROUTES.renewSession.body } }, async (request, reply) => {
     const id = sessionIdOf(request)
-    const { ttlMs } = service.sessions.renew(id)
+    const { ttlMs, renewal } = service.sessions.renew(id)
     const waitMs = request.body.waitMs ?? 0
     if (waitMs > 0) {
       const gone = disconnectSignal(reply)
       await sleep(Math.min(waitMs, ttlMs), gone)
-      if (gone.aborted) service.sessions.disconnected(id)
+      if (gone.aborted) service.sessions.disconnected(id, renewal)
     }
     return { ttlMs }
   })

@@ -2,7 +2,7 @@ import { type Key, ProtocolError } from '@layerlock/protocol'
 import type { MachineContext } from '../core/context.ts'
 import { nextDeadlineMs } from '../core/expire.ts'
 import { type Answers, type Command, decide } from '../core/machine.ts'
-import { createRecord, involves, type KeyRecord } from '../core/record.ts'
+import { createRecord, type KeyRecord, type SessionRef, sessionsOf } from '../core/record.ts'
 import type { LockStore } from '../store/lock-store.ts'
 import type { Clock } from './clock.ts'
 import { KeyTimers } from './key-timers.ts'
@@ -15,8 +15,17 @@ export interface KeyActorsOptions {
   /** The greatest fencing token that was ever given out, as far as the store knows. */
   readonly greatestToken: number
   readonly contextOf: (key: Key, tokenFloor: number) => MachineContext
-  readonly onDecided: (key: Key, record: KeyRecord | undefined, wake: ReadonlySet<string>) => void
+  readonly onDecided: (key: Key, change: RecordChange, wake: ReadonlySet<string>) => void
 }
+
+/** A record before and after a swap; undefined where there is none. */
+interface RecordChange {
+  readonly before: KeyRecord | undefined
+  readonly after: KeyRecord | undefined
+}
+
+/** When a change that nobody will ask for again is tried again after the store failed. */
+const STORE_RETRY_MS = 1_000
 
 interface Pending {
   readonly command: Command
@@ -34,11 +43,12 @@ export class KeyActors implements Disposable {
   /** The commands that wait, by key; a key has an entry exactly while its loop runs. */
   readonly #pending = new Map<Key, Pending[]>()
   #greatestToken: number
+  #disposed = false
 
   constructor(options: KeyActorsOptions) {
     this.#options = options
     this.#greatestToken = options.greatestToken
-    this.#timers = new KeyTimers(options.clock, (key) => void this.execute(key, { op: 'tick' }).catch(() => undefined))
+    this.#timers = new KeyTimers(options.clock, (key) => void this.#tick(key))
   }
 
   /** Takes up the records of the server's life before: their timers, and who takes part in them. */
@@ -49,8 +59,12 @@ export class KeyActors implements Disposable {
       const page = await store.list({ prefix: '', after, limit: 1_000 })
       if (page.length === 0) return
       for (const record of page) {
-        const involved = new Set([...record.holds, ...record.queue].map((entry) => entry.session).concat(record.copies))
+        const involved = sessionsOf(record)
         for (const session of involved) index.add(session, record.key)
+        // First of all: any other command would find that the offers have lapsed.
+        if (record.holds.some((hold) => hold.offerEndsMs !== undefined)) {
+          await this.execute(record.key, { op: 'restart' })
+        }
         const context = contextOf(record.key, 0)
         const gone = [...involved].filter((session) => context.session(session) === undefined)
         for (const session of gone) {
@@ -60,6 +74,23 @@ export class KeyActors implements Disposable {
         this.#timers.set(record.key, nextDeadlineMs(record))
       }
       after = page.at(-1)!.key
+    }
+  }
+
+  /** Carries out what must not be lost, and which nobody would repeat: as often as it takes until the store has it. */
+  async executeSurely(key: Key, command: Command): Promise<void> {
+    const { clock } = this.#options
+    for (;;) {
+      try {
+        await this.execute(key, command)
+        return
+      } catch (error) {
+        if (!(error instanceof ProtocolError)) throw error
+        if (this.#disposed) return
+        const { promise, resolve } = Promise.withResolvers<void>()
+        clock.schedule(resolve, STORE_RETRY_MS)
+        await promise
+      }
     }
   }
 
@@ -112,10 +143,10 @@ export class KeyActors implements Disposable {
       }
       const unchanged = record === current?.record
       if (!unchanged && !(await store.swap(key, current?.version ?? 0, record))) continue
-      this.#keepIndex(key, record, batch)
+      this.#keepIndex(key, { before: current?.record, after: record, batch })
       this.#timers.set(key, record === undefined ? undefined : nextDeadlineMs(record))
       for (const answer of settle) answer()
-      onDecided(key, record, wake)
+      onDecided(key, { before: current?.record, after: record }, wake)
       return
     }
   }
@@ -133,18 +164,38 @@ export class KeyActors implements Disposable {
     return decision
   }
 
-  #keepIndex(key: Key, record: KeyRecord | undefined, batch: readonly Pending[]): void {
-    const waiting = this.#pending.get(key)?.map(({ command }) => actsFor(command))
-    for (const { command } of batch) {
-      const session = actsFor(command)
-      if (session === undefined || waiting?.includes(session) === true) continue
-      if (record === undefined || !involves(record, session)) this.#options.index.remove(session, key)
+  /** Takes those out of the index who are no longer part of the key, nor have a command on its way. */
+  #keepIndex(key: Key, { before, after, batch }: Change): void {
+    const left = new Set(batch.map(({ command }) => actsFor(command)))
+    if (before !== undefined && !hasSameSessions(before, after)) for (const ref of sessionsOf(before)) left.add(ref)
+    left.delete(undefined)
+    if (left.size === 0) return
+    const stays = after === undefined ? new Set<SessionRef>() : sessionsOf(after)
+    for (const { command } of this.#pending.get(key) ?? []) left.delete(actsFor(command))
+    for (const ref of left) if (ref !== undefined && !stays.has(ref)) this.#options.index.remove(ref, key)
+  }
+
+  async #tick(key: Key): Promise<void> {
+    try {
+      await this.execute(key, { op: 'tick' })
+    } catch {
+      if (!this.#disposed) this.#timers.set(key, this.#options.clock.nowMs() + STORE_RETRY_MS)
     }
   }
 
   [Symbol.dispose](): void {
+    this.#disposed = true
     this.#timers[Symbol.dispose]()
   }
+}
+
+interface Change extends RecordChange {
+  readonly batch: readonly Pending[]
+}
+
+/** Whether the two surely have the same sessions; cheap, for most commands change nothing of them. */
+function hasSameSessions(before: KeyRecord, after: KeyRecord | undefined): boolean {
+  return before.holds === after?.holds && before.queue === after.queue && before.copies === after.copies
 }
 
 function actsFor(command: Command) {

@@ -2,6 +2,7 @@ import {
   type AcquireAnswer,
   type CopiesUpdated,
   type Key,
+  type KeyState,
   type LockRecord,
   type OpenSession,
   ProtocolError,
@@ -9,11 +10,13 @@ import {
 } from '@layerlock/protocol'
 import type { AcquireCommand } from '../core/acquire.ts'
 import { DEFAULT_MACHINE_SETTINGS, type MachineContext, type MachineSettings } from '../core/context.ts'
+import { eventsBetween } from '../core/events.ts'
 import { type Answers, type Command } from '../core/machine.ts'
 import { createRecord, type SessionRef } from '../core/record.ts'
 import { viewOf } from '../core/view.ts'
 import type { LockStore, StoredSession } from '../store/lock-store.ts'
 import { type Clock, systemClock } from './clock.ts'
+import { EventLog } from './event-log.ts'
 import { KeyActors } from './key-actors.ts'
 import { Parking } from './parking.ts'
 import { ProgressBoard } from './progress-board.ts'
@@ -26,6 +29,14 @@ export interface LockServiceOptions {
   readonly settings?: Partial<MachineSettings>
 }
 
+/** Which records to list. */
+export interface ListRange {
+  readonly prefix: string
+  readonly state?: KeyState | undefined
+  readonly after?: string | undefined
+  readonly limit: number
+}
+
 /** How long a call may be held back, and when its caller has gone. */
 export interface Wait {
   readonly waitMs: number
@@ -35,7 +46,8 @@ export interface Wait {
 /** The lock service without its HTTP face: sessions, the records of all keys, and the calls that wait. */
 export class LockService implements AsyncDisposable {
   readonly sessions: SessionRegistry
-  readonly parking = new Parking()
+  readonly parking: Parking
+  readonly events = new EventLog()
   readonly #store: LockStore
   readonly #clock: Clock
   readonly #settings: MachineSettings
@@ -47,6 +59,7 @@ export class LockService implements AsyncDisposable {
     this.#store = store
     this.#clock = clock
     this.#settings = { ...DEFAULT_MACHINE_SETTINGS, ...settings }
+    this.parking = new Parking(clock)
     this.sessions = new SessionRegistry(store, clock)
     this.sessions.onExpired = (session, reason) => void this.#end(session, reason, false)
     this.#actors = new KeyActors({
@@ -55,8 +68,9 @@ export class LockService implements AsyncDisposable {
       index: this.#index,
       greatestToken,
       contextOf: (key, tokenFloor) => this.#contextOf(key, tokenFloor),
-      onDecided: (key, record, wake) => {
-        this.#progress.prune(key, record)
+      onDecided: (key, { before, after }, wake) => {
+        for (const event of eventsBetween(before, after, this.#nodeOf)) this.events.append(event)
+        this.#progress.prune(key, after)
         this.parking.wake(key, wake)
       },
     })
@@ -80,8 +94,8 @@ export class LockService implements AsyncDisposable {
 
   async closeSession(id: string): Promise<void> {
     const session = this.sessions.get(id)
-    await this.sessions.remove(session)
-    await this.#end(session, 'session closed', false)
+    // Together: it is gone from here at once, and whether its entry can be deleted or not, what it holds must be freed.
+    await Promise.all([this.sessions.remove(session), this.#end(session, 'session closed', false)])
   }
 
   /** Asks for a key. With `waitMs` a `queued` answer is held back until the status or the source changes. */
@@ -117,10 +131,29 @@ export class LockService implements AsyncDisposable {
     }
   }
 
+  /** A page of records, in the order of their keys; `last` is where the next page goes on. */
+  async list(range: ListRange): Promise<{ locks: LockRecord[]; last: string | undefined }> {
+    const locks: LockRecord[] = []
+    let { after } = range
+    for (;;) {
+      const page = await this.#store.list({ prefix: range.prefix, after, limit: range.limit })
+      for (const record of page) {
+        after = record.key
+        const view = viewOf(record, this.#contextOf(record.key, 0))
+        if (range.state === undefined || view.state === range.state) locks.push(view)
+        if (locks.length === range.limit) return { locks, last: after }
+      }
+      if (page.length < range.limit) return { locks, last: undefined }
+    }
+  }
+
   /** Takes note of how far a holder (by its token) or a waiter (by its ticket) is. */
   async reportProgress(key: Key, session: SessionRef, report: ReportProgress): Promise<void> {
-    const record = (await this.#store.read(key))?.record
     const { fencingToken, ticket, done, total } = report
+    if (fencingToken === undefined && ticket === undefined) {
+      throw new ProtocolError('invalid_request', 'fencingToken: is needed, or else ticket, to say whose progress it is')
+    }
+    const record = (await this.#store.read(key))?.record
     const entry =
       record?.holds.find(
         (hold) => hold.session === session && (hold.token === fencingToken || hold.ticket === ticket),
@@ -141,6 +174,11 @@ export class LockService implements AsyncDisposable {
     return { added: add.length, removed: remove.length }
   }
 
+  /** From here on no session ends by itself: that its connection closes, or is silent, is the server's doing. */
+  drain(): void {
+    this.sessions[Symbol.dispose]()
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     this.sessions[Symbol.dispose]()
     this.#actors[Symbol.dispose]()
@@ -149,8 +187,10 @@ export class LockService implements AsyncDisposable {
 
   async #end({ ref }: StoredSession, reason: string, keepCopies: boolean): Promise<void> {
     const command = { op: 'endSession', session: ref, reason, keepCopies } as const
-    await Promise.all(this.#index.keysOf(ref).map((key) => this.#actors.execute(key, command)))
+    await Promise.all(this.#index.keysOf(ref).map((key) => this.#actors.executeSurely(key, command)))
   }
+
+  readonly #nodeOf = (ref: SessionRef) => this.sessions.facts(ref)?.node
 
   #contextOf(key: Key, tokenFloor: number): MachineContext {
     return {

@@ -1,4 +1,5 @@
 import type { Key } from '@layerlock/protocol'
+import type { Clock } from './clock.ts'
 
 /** A call that is held back until something changes. Use with `using`. */
 export interface Spot extends Disposable {
@@ -8,12 +9,17 @@ export interface Spot extends Disposable {
 
 /** Where calls are parked. A wake-up is only a hint: who is woken asks again and learns the state as it is (rule 9). */
 export class Parking {
+  readonly #clock: Clock
   /** By key, then by ticket; the ticket '' is woken by every change. */
   readonly #spots = new Map<Key, Map<string, Set<ParkedSpot>>>()
 
+  constructor(clock: Clock) {
+    this.#clock = clock
+  }
+
   /** Parks for one ticket of the key, or for any change of it. */
   park(key: Key, ticket = ''): Spot {
-    const spot = new ParkedSpot(() => this.#leave(key, ticket, spot))
+    const spot = new ParkedSpot(this.#clock, () => this.#leave(key, ticket, spot))
     const tickets = this.#spots.get(key) ?? new Map<string, Set<ParkedSpot>>()
     this.#spots.set(key, tickets)
     const spots = tickets.get(ticket) ?? new Set<ParkedSpot>()
@@ -46,12 +52,14 @@ export class Parking {
 }
 
 class ParkedSpot implements Spot {
+  readonly #clock: Clock
   readonly #leave: () => void
   /** Set by a wake-up that nobody waited for yet, so that none falls between two waits. */
   #pending = false
   #resolve: (() => void) | undefined
 
-  constructor(leave: () => void) {
+  constructor(clock: Clock, leave: () => void) {
+    this.#clock = clock
     this.#leave = leave
   }
 
@@ -64,10 +72,11 @@ class ParkedSpot implements Spot {
     if (!this.#pending && timeoutMs > 0 && signal?.aborted !== true) {
       const { promise, resolve } = Promise.withResolvers<void>()
       this.#resolve = resolve
-      const timer = setTimeout(resolve, timeoutMs)
-      signal?.addEventListener('abort', () => resolve(), { once: true })
+      using _timer = this.#clock.schedule(resolve, timeoutMs)
+      const aborted = () => resolve()
+      signal?.addEventListener('abort', aborted, { once: true })
       await promise
-      clearTimeout(timer)
+      signal?.removeEventListener('abort', aborted)
       this.#resolve = undefined
     }
     this.#pending = false

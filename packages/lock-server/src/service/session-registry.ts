@@ -14,6 +14,8 @@ const OWN_SILENCE_MS = 500
 interface LiveSession extends StoredSession {
   deadlineMs: number
   timer: Disposable | undefined
+  /** Counts the renewals, so that the end of an older one's connection is told from that of the last one's. */
+  renewals: number
 }
 
 /** The live sessions and their deadlines. */
@@ -22,6 +24,7 @@ export class SessionRegistry implements Disposable {
   readonly #clock: Clock
   readonly #byId = new Map<string, LiveSession>()
   readonly #byRef = new Map<SessionRef, LiveSession>()
+  #disposed = false
   /** Told when a session has ended by itself, after it is gone from here. */
   onExpired: (session: StoredSession, reason: string) => void = () => undefined
 
@@ -47,9 +50,17 @@ export class SessionRegistry implements Disposable {
       labels: request.labels ?? {},
       openedMs: this.#clock.nowMs(),
     }
-    await this.#store.saveSession(session)
+    // Taken before anything is awaited: of two that resume one session, only the first gets its ref.
+    if (predecessor !== undefined) this.#retire(predecessor)
+    try {
+      // The old one first: a crash between the two may cost copies, but never leaves two sessions with one ref.
+      if (predecessor !== undefined) await this.#store.deleteSession(predecessor.id)
+      await this.#store.saveSession(session)
+    } catch (error) {
+      if (predecessor !== undefined) this.#add(predecessor)
+      throw error
+    }
     this.#add(session)
-    if (predecessor !== undefined) await this.remove(predecessor)
     return session
   }
 
@@ -71,25 +82,26 @@ export class SessionRegistry implements Disposable {
   }
 
   /** Puts a session's deadline to a full TTL from now. */
-  renew(id: string): StoredSession {
-    const session = this.get(id)
-    this.#arm(session as LiveSession, session.ttlMs)
-    return session
+  renew(id: string): { readonly ttlMs: number; readonly renewal: number } {
+    const session = this.get(id) as LiveSession
+    this.#arm(session, session.ttlMs)
+    return { ttlMs: session.ttlMs, renewal: ++session.renewals }
   }
 
-  /** The session's process seems to have died: it ends after its grace, unless it is renewed before. */
-  disconnected(id: string): void {
+  /**
+   * The connection of this renewal has closed, so the session's process seems to have died: it ends after its grace,
+   * unless it is renewed before, or has been since.
+   */
+  disconnected(id: string, renewal: number): void {
     const session = this.#byId.get(id)
-    if (session?.disconnectGraceMs === undefined) return
+    if (session?.disconnectGraceMs === undefined || session.renewals !== renewal) return
     const leftMs = session.deadlineMs - this.#clock.nowMs()
     if (session.disconnectGraceMs < leftMs) this.#arm(session, session.disconnectGraceMs)
   }
 
   /** Takes a session out; from now on nothing can be granted to it. */
   async remove(session: StoredSession): Promise<void> {
-    const live = this.#byId.get(session.id)
-    live?.timer?.[Symbol.dispose]()
-    this.#byId.delete(session.id)
+    this.#retire(session)
     if (this.#byRef.get(session.ref)?.id === session.id) this.#byRef.delete(session.ref)
     await this.#store.deleteSession(session.id)
   }
@@ -107,8 +119,13 @@ export class SessionRegistry implements Disposable {
     return this.#byId.size
   }
 
+  #retire({ id }: StoredSession): void {
+    this.#byId.get(id)?.timer?.[Symbol.dispose]()
+    this.#byId.delete(id)
+  }
+
   #add(session: StoredSession): void {
-    const live: LiveSession = { ...session, deadlineMs: 0, timer: undefined }
+    const live: LiveSession = { ...session, deadlineMs: 0, timer: undefined, renewals: 0 }
     this.#byId.set(live.id, live)
     this.#byRef.set(live.ref, live)
     this.#arm(live, live.ttlMs)
@@ -116,13 +133,20 @@ export class SessionRegistry implements Disposable {
 
   #arm(session: LiveSession, leftMs: number): void {
     session.timer?.[Symbol.dispose]()
+    if (this.#disposed) return
     session.deadlineMs = this.#clock.nowMs() + leftMs
     session.timer = this.#clock.schedule(() => this.#expire(session, leftMs), leftMs)
   }
 
   #expire(session: LiveSession, leftMs: number): void {
     if (this.#byId.get(session.id) !== session) return
-    if (this.#clock.nowMs() - session.deadlineMs > OWN_SILENCE_MS) {
+    const lateMs = this.#clock.nowMs() - session.deadlineMs
+    if (lateMs < 0) {
+      // Node's timers fire early by as much as the tick that set them took; the session has the whole of its time.
+      session.timer = this.#clock.schedule(() => this.#expire(session, leftMs), -lateMs)
+      return
+    }
+    if (lateMs > OWN_SILENCE_MS) {
       this.#arm(session, session.ttlMs)
       return
     }
@@ -132,6 +156,7 @@ export class SessionRegistry implements Disposable {
   }
 
   [Symbol.dispose](): void {
+    this.#disposed = true
     for (const session of this.#byId.values()) session.timer?.[Symbol.dispose]()
   }
 }

@@ -33,7 +33,7 @@ export interface LockStore extends AsyncDisposable {
    * Resolves with whether it was; when not, nothing has changed.
    */
   swap(key: Key, expectedVersion: number, record: KeyRecord | undefined): Promise<boolean>
-  /** Records in the order of their keys (by code unit), with this prefix, after this key. */
+  /** Records in the order of their keys (by code point, which is that of their UTF-8 bytes), with this prefix, after this key. */
   list(range: { prefix: string; after?: string | undefined; limit: number }): Promise<readonly KeyRecord[]>
   /** The greatest fencing token that any record had, those deleted since included. */
   greatestToken(): Promise<number>

@@ -1,5 +1,6 @@
 import type { Key } from '@layerlock/protocol'
 import type { KeyRecord } from '../core/record.ts'
+import { compareKeys } from './key-order.ts'
 import type { LockStore, StoredSession, Versioned } from './lock-store.ts'
 
 /** Keeps everything in this process; a restart forgets it, but for the tokens, which go on with the wall clock. */
@@ -27,9 +28,9 @@ export class MemoryLockStore implements LockStore {
 
   list({ prefix, after, limit }: { prefix: string; after?: string | undefined; limit: number }) {
     const keys = [...this.#records.keys()].filter(
-      (key) => key.startsWith(prefix) && (after === undefined || key > after),
+      (key) => key.startsWith(prefix) && (after === undefined || compareKeys(key, after) > 0),
     )
-    const page = keys.toSorted((a, b) => (a < b ? -1 : 1)).slice(0, limit)
+    const page = keys.toSorted(compareKeys).slice(0, limit)
     return Promise.resolve(page.map((key) => this.#records.get(key)!.record))
   }
 

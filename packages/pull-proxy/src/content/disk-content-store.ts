@@ -33,13 +33,14 @@ export class DiskContentStore implements ContentStore {
   }
 
   async open(digest: Digest): Promise<Content | undefined> {
-    if (!this.#sizes.has(digest)) return undefined
+    const size = this.#sizes.get(digest)
+    if (size === undefined) return undefined
     const file = await openIfThere(this.#pathOf(digest))
-    if (file === undefined) {
-      this.#forget(digest)
-      return undefined
-    }
-    return new DiskContent(file, (await file.stat()).size)
+    if (file !== undefined && (await file.stat()).size === size) return new DiskContent(file, size)
+    // Somebody else has deleted or changed it.
+    await file?.close()
+    this.#forget(digest)
+    return undefined
   }
 
   async ingest(digest: Digest): Promise<Ingest> {
@@ -113,8 +114,10 @@ async function openIfThere(path: string): Promise<FileHandle | undefined> {
 
 async function findBlobs(folder: string): Promise<Map<Digest, number>> {
   const sizes = new Map<Digest, number>()
-  for (const algorithm of await readdir(folder)) {
-    for (const hex of await readdir(join(folder, algorithm))) {
+  const algorithms = await readdir(folder, { withFileTypes: true })
+  for (const { name: algorithm } of algorithms.filter((entry) => entry.isDirectory())) {
+    const blobs = await readdir(join(folder, algorithm), { withFileTypes: true })
+    for (const { name: hex } of blobs.filter((entry) => entry.isFile())) {
       const digest = `${algorithm}:${hex}`
       if (isDigest(digest)) sizes.set(digest, (await stat(join(folder, algorithm, hex))).size)
     }

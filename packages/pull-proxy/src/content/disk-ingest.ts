@@ -30,17 +30,18 @@ export class DiskIngest implements Ingest {
   }
 
   async append(bytes: Uint8Array): Promise<void> {
-    this.#hash.update(bytes)
     for (let done = 0; done < bytes.length;) {
       const left = bytes.length - done
       const { bytesWritten } = await this.#options.file.write(bytes, done, left, this.#written + done)
       done += bytesWritten
     }
+    // Only now: what could not be written, and is sent again, must not be hashed twice.
+    this.#hash.update(bytes)
     this.#written += bytes.length
   }
 
   async read(target: Uint8Array, position: number): Promise<number> {
-    const length = Math.min(target.length, this.#written - position)
+    const length = Math.max(0, Math.min(target.length, this.#written - position))
     const { bytesRead } = await this.#options.file.read(target, 0, length, position)
     return bytesRead
   }

@@ -101,7 +101,8 @@ export class LockClaim implements Claim {
   }
 
   async #cancel(): Promise<void> {
-    if (!this.#isPending || this.#degraded) return
+    // Also after going alone: the server may have granted what it could not tell in time, and would hold others up.
+    if (!this.#isPending) return
     this.#isPending = false
     await this.#ticket.cancel()
   }

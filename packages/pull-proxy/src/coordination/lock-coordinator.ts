@@ -68,9 +68,12 @@ export class LockCoordinator implements Coordinator {
   async share<T>(key: string, work: () => Promise<T>, { retainMs, group, signal }: ShareOptions): Promise<T> {
     if (this.#degradation.isOpen()) return this.#alone(work)
     let ours: OciError | undefined
+    let done: { readonly value: T } | undefined
     const told = async (lease: { fail(e: OciError, o: object): Promise<void> }) => {
       try {
-        return await work()
+        const value = await work()
+        done = { value }
+        return value
       } catch (error) {
         if (error instanceof OciError) {
           ours = error
@@ -86,6 +89,8 @@ export class LockCoordinator implements Coordinator {
       this.#degradation.recovered()
       return value
     } catch (error) {
+      // It could not be shared, but it is there.
+      if (done !== undefined) return done.value
       signal.throwIfAborted()
       if (ours !== undefined || !(error instanceof LockError)) throw ours ?? error
       if (error instanceof LockFailedError) {

@@ -1,4 +1,4 @@
-import type { Claim, Coordinator, Lead } from './coordinator.ts'
+import type { Claim, CoordinationStatus, Coordinator, Lead, ShareOptions } from './coordinator.ts'
 
 const LEAD: Lead = {
   completed: () => Promise.resolve(),
@@ -16,10 +16,33 @@ const CLAIM: Claim = {
 }
 
 /** For a proxy without a lock server: there is nobody to ask, and every flight is granted. */
-export const soloCoordinator: Coordinator = {
-  claim: () => CLAIM,
-  share: (_key, work) => work(),
-  withdraw: () => Promise.resolve(),
-  status: () => ({ degradedPulls: 0, degraded: false }),
-  [Symbol.asyncDispose]: () => Promise.resolve(),
+export class SoloCoordinator implements Coordinator {
+  /** Work that is done now, and results that are shared for a while. */
+  readonly #shared = new Map<string, Promise<unknown>>()
+
+  claim(): Claim {
+    return CLAIM
+  }
+
+  share<T>(key: string, work: () => Promise<T>, { retainMs }: ShareOptions): Promise<T> {
+    const known = this.#shared.get(key)
+    if (known !== undefined) return known as Promise<T>
+    const result = work()
+    this.#shared.set(key, result)
+    const forget = () => this.#shared.delete(key)
+    result.then(() => setTimeout(forget, retainMs).unref(), forget)
+    return result
+  }
+
+  withdraw(): Promise<void> {
+    return Promise.resolve()
+  }
+
+  status(): CoordinationStatus {
+    return { degradedPulls: 0, degraded: false }
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return Promise.resolve()
+  }
 }

@@ -107,16 +107,22 @@ export class BlobFetcher {
     const stream = source === undefined ? undefined : this.#fromPeer(flight, source, whileHere)
     const turn = this.#nextTurn(claim, whileHere, stream !== undefined)
     turn.catch(() => undefined)
+    let next: ClaimAnswer | undefined
     try {
-      const ended = stream?.then((fault) => ({ fault }))
-      const first = await Promise.race(ended === undefined ? [turn] : [ended, turn])
-      if (!('fault' in first)) return first
-      if (first.fault === undefined) return undefined
+      const ended = stream?.then(() => undefined)
+      next = await Promise.race(ended === undefined ? [turn] : [ended, turn])
     } finally {
       stop.abort()
       // Nothing else may write into the flight before the stream has let go of it.
       await stream
     }
+    if (stream !== undefined && (await stream) === undefined) {
+      // The turn may have come while the last bytes did.
+      if (next?.kind === 'lead') await next.lead.completed()
+      return undefined
+    }
+    flight.sourceLost()
+    if (next !== undefined) return next
     await pause(REASK_MS, signal)
     return claim.ask(signal)
   }
@@ -146,7 +152,12 @@ export class BlobFetcher {
         if (peers.isBlamed(peer, flight.digest)) throw new PeerError('wrong', `${peer.node} sent wrong bytes before`)
         const isWhole = flight.written === 0
         const { size, body } = await peers.open(peer, flight.digest, { offset: flight.written, signal })
-        flight.announce({ size, source: 'peer' })
+        try {
+          flight.announce({ size, source: 'peer' })
+        } catch (error) {
+          body.on('error', () => undefined).destroy()
+          throw error
+        }
         await pour(flight, body, { from: 'peer', name: peer.node, stats })
         if (flight.verify()) {
           await flight.commit()

@@ -54,6 +54,11 @@ async function fillOnce(flight: Flight, request: FetchRequest, { stats, signal }
   const opened = await upstream.open(repository, content, { offset: flight.written, signal })
   try {
     const size = opened.size ?? (await upstream.sizeOf(repository, kind, flight.digest, signal))
+    if (flight.total !== undefined && flight.total !== size) {
+      // Upstream is the one to believe: a peer that named another size sent bytes of something else.
+      await flight.restart()
+      throw new OciError('UNKNOWN', `${upstream.name} has another size of ${flight.digest} than an earlier source`)
+    }
     flight.announce({ size, source: 'upstream' })
   } catch (error) {
     opened.body.on('error', () => undefined).destroy()

@@ -11,6 +11,12 @@ export interface FlightFacts {
   readonly source: FlightSource
 }
 
+interface Reader {
+  readonly size: number
+  /** The life of the bytes that it saw; undefined as long as it saw none. */
+  life: number | undefined
+}
+
 /** The bytes that readers must wait for until the digest is known to be right, at the most. */
 const HELD_BACK_BYTES = 64 * 1024
 
@@ -27,6 +33,7 @@ export class Flight {
   /** Settled when the facts are known; replaced when they are taken back. */
   #opened = openable()
   #facts: FlightFacts | undefined
+  #source: FlightSource | undefined
   #error: Error | undefined
   #verified = false
   #committed = false
@@ -54,8 +61,14 @@ export class Flight {
     return this.#readers
   }
 
+  /** Who sends now; undefined while nobody does. */
   get source(): FlightSource | undefined {
-    return this.#facts?.source
+    return this.#source
+  }
+
+  /** Whoever sent does so no longer, and nobody else does yet. */
+  sourceLost(): void {
+    this.#source = undefined
   }
 
   /** A source is secured. @throws {OciError} when it names another size than an earlier one */
@@ -64,6 +77,7 @@ export class Flight {
       throw new OciError('UNKNOWN', `${this.digest}: one source says ${this.#facts.size} bytes, another ${facts.size}`)
     }
     this.#facts = facts
+    this.#source = facts.source
     this.#opened.resolve()
   }
 
@@ -82,10 +96,11 @@ export class Flight {
 
   /** Forgets all bytes because they were the wrong ones. */
   async restart(): Promise<void> {
-    await this.#ingest.restart()
     this.#life++
     if (this.#facts !== undefined) this.#opened = openable()
     this.#facts = undefined
+    this.#source = undefined
+    await this.#ingest.restart()
     this.#wake()
   }
 
@@ -122,18 +137,19 @@ export class Flight {
   }
 
   #read({ size }: FlightFacts): Content {
-    const life = this.#life
     this.#ingest.retain()
     this.#readers++
-    let touched = false
+    const reader: Reader = { size, life: undefined }
     let left = false
     return {
       size,
       read: async (target, position, signal) => {
-        const isStale = () => life !== this.#life && (touched || (this.#facts ?? { size }).size !== size)
-        const end = await this.#readable(position, size, isStale, signal)
-        touched = true
-        return end === position ? 0 : this.#ingest.read(target.subarray(0, end - position), position)
+        const end = await this.#readable(position, reader, signal)
+        if (end === position) return 0
+        const count = await this.#ingest.read(target.subarray(0, end - position), position)
+        // The bytes may have been thrown away while they were read.
+        this.#assertFresh(reader)
+        return count
       },
       [Symbol.asyncDispose]: async () => {
         if (left) return
@@ -145,16 +161,26 @@ export class Flight {
   }
 
   /** Waits until bytes after `position` may be read; resolves with where they end. */
-  async #readable(position: number, size: number, isStale: () => boolean, signal?: AbortSignal): Promise<number> {
+  async #readable(position: number, reader: Reader, signal?: AbortSignal): Promise<number> {
+    const { size } = reader
     for (;;) {
       signal?.throwIfAborted()
       if (this.#error !== undefined) throw this.#error
-      if (isStale()) throw new OciError('UNKNOWN', `${this.digest}: the bytes so far were wrong`)
+      this.#assertFresh(reader)
       if (position >= size) return position
       const end = this.#verified ? size : Math.min(this.written, Math.max(0, size - HELD_BACK_BYTES))
-      if (end > position) return end
+      if (end > position) {
+        reader.life ??= this.#life
+        return end
+      }
       await this.#news(signal)
     }
+  }
+
+  /** @throws {OciError} when a reader has seen bytes that were thrown away, or told its client another size */
+  #assertFresh({ life = this.#life, size }: Reader): void {
+    if (life === this.#life && (this.#facts ?? { size }).size === size) return
+    throw new OciError('UNKNOWN', `${this.digest}: the bytes so far were wrong`)
   }
 
   /** Resolves at the next change, or when the signal aborts. */

@@ -7,7 +7,7 @@ import type { FetchRequest } from './fill.ts'
 import { Flight } from './flight.ts'
 
 /** Where the bytes of an answer come from (`X-Layerlock-Source`). */
-export type AnswerSource = 'store' | 'inflight' | 'peer' | 'upstream'
+type AnswerSource = 'store' | 'inflight' | 'peer' | 'upstream'
 
 export interface Opened {
   readonly content: Content
@@ -17,9 +17,11 @@ export interface Opened {
 /** What a flight looks like from outside. */
 export interface FlightStatus {
   readonly digest: Digest
-  readonly source: 'peer' | 'upstream' | undefined
+  /** Who sends now; `queued` while nobody does. */
+  readonly source: 'peer' | 'upstream' | 'queued'
   readonly done: number
-  readonly total: number | undefined
+  /** Null until a source has told. */
+  readonly total: number | null
   readonly readers: number
 }
 
@@ -66,7 +68,13 @@ export class Flights {
     const flights = await Promise.all([...this.#flights.values()].map((pending) => pending.catch(() => undefined)))
     return flights
       .filter((flight) => flight !== undefined)
-      .map(({ digest, source, written, total, readers }) => ({ digest, source, done: written, total, readers }))
+      .map(({ digest, source, written, total, readers }) => ({
+        digest,
+        source: source ?? 'queued',
+        done: written,
+        total: total ?? null,
+        readers,
+      }))
   }
 
   /** Resolves when no flight is under way. */

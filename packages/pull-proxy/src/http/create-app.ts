@@ -1,11 +1,20 @@
-import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify'
+import Fastify, {
+  type FastifyBaseLogger,
+  type FastifyInstance,
+  type FastifyServerOptions,
+  LogController,
+} from 'fastify'
 
 /** containerd keeps idle connections for 30 s; ours must live longer, or its requests race with our closing them. */
 const KEEP_ALIVE_MS = 65_000
 
 /** A Fastify app as all faces of the proxy use it: no line for each request, and answers that may take any time. */
-export function createApp(logger: FastifyBaseLogger): FastifyInstance {
+export function createApp(
+  logger: FastifyBaseLogger,
+  options: Pick<FastifyServerOptions, 'frameworkErrors'> = {},
+): FastifyInstance {
   return Fastify({
+    ...options,
     loggerInstance: logger.child({}, { level: 'warn' }),
     logController: new LogController({ disableRequestLogging: true }),
     keepAliveTimeout: KEEP_ALIVE_MS,

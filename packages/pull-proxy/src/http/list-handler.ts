@@ -1,5 +1,6 @@
 import type { ServerResponse } from 'node:http'
 import { pipeline } from 'node:stream/promises'
+import { discard } from '../upstream/http-exchange.ts'
 import type { Target } from '../upstream/upstreams.ts'
 
 /** Headers of a list that clients need. */
@@ -19,7 +20,7 @@ export class ListHandler {
     if (link !== undefined) headers['link'] = link
     response.writeHead(list.status, headers)
     if (response.req.method === 'HEAD') {
-      list.body.destroy()
+      discard(list)
       response.end()
       return
     }

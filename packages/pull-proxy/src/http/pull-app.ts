@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { FastifyBaseLogger, FastifyInstance } from 'fastify'
+import type { FastifyBaseLogger, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { parseDigest } from '../oci/digest.ts'
 import { type DistributionPath, parseDistributionPath } from '../oci/distribution-path.ts'
 import { OciError } from '../oci/oci-error.ts'
@@ -20,18 +20,22 @@ export interface PullAppOptions {
 
 /** The face towards container clients: the pulling half of the OCI distribution-spec, under `/v2/`. */
 export function createPullApp(options: PullAppOptions): FastifyInstance {
-  const { logger } = options
-  const app = createApp(logger)
+  const answer = (request: FastifyRequest, reply: FastifyReply) => {
+    reply.hijack()
+    void handle(request.raw, reply.raw, options)
+  }
+  // What Fastify itself would refuse (methods, paths and media types that it does not know) has our answers too.
+  const refuse = (_error: Error, request: FastifyRequest, reply: FastifyReply) => answer(request, reply)
+  const app = createApp(options.logger, { frameworkErrors: refuse })
+  app.setErrorHandler(refuse)
+  app.setNotFoundHandler(answer)
   // Bodies are of no use to anybody here, but must be read: unread bytes turn a plain close into a reset.
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('*', (_request, payload, done) => {
     payload.resume().on('error', () => undefined)
     done(null)
   })
-  app.all('*', (request, reply) => {
-    reply.hijack()
-    void handle(request.raw, reply.raw, options)
-  })
+  app.all('*', answer)
   return app
 }
 
@@ -41,8 +45,10 @@ async function handle(request: IncomingMessage, response: ServerResponse, option
   response.once('close', () => gone.abort())
   response.setHeader('docker-distribution-api-version', 'registry/2.0')
   try {
-    const url = new URL(request.url ?? '/', 'http://proxy')
+    const url = URL.parse(request.url ?? '/', 'http://proxy')
+    if (url === null) throw new OciError('NAME_INVALID', 'what is asked for is no URL')
     if (request.method !== 'GET' && request.method !== 'HEAD') {
+      response.setHeader('allow', 'GET, HEAD')
       throw new OciError('UNSUPPORTED', 'this is a pull proxy: push to the registry itself')
     }
     await route(parseDistributionPath(url.pathname), url, response, { ...options, signal: gone.signal })

@@ -20,6 +20,8 @@ export interface SendContentOptions {
  */
 export async function sendContent({ response, content, headers, onSent }: SendContentOptions): Promise<void> {
   const { req: request } = response
+  // The client may have left while the content was opened, and nothing will say so any more.
+  if (response.destroyed) return
   const { size } = content
   const range = request.method === 'GET' ? parseByteRange(request.headers.range, size) : undefined
   if (range === 'unsatisfiable') {

@@ -9,7 +9,7 @@ export interface ByteRange {
  * absent, cannot be read, or asks for several ranges (a server may ignore those). `'unsatisfiable'` is a 416.
  */
 export function parseByteRange(header: string | undefined, size: number): ByteRange | 'unsatisfiable' | undefined {
-  const match = /^bytes=\s*(\d*)\s*-\s*(\d*)\s*$/i.exec(header ?? '')
+  const match = /^bytes=(\d*)-(\d*)$/i.exec(header ?? '')
   if (match === null) return undefined
   const [, first = '', last = ''] = match
   if (first === '' && last === '') return undefined
@@ -28,8 +28,9 @@ export function parseByteRange(header: string | undefined, size: number): ByteRa
 export function parseContentRange(
   header: string | undefined,
 ): { readonly start: number; readonly end: number; readonly total: number | undefined } | undefined {
-  const match = /^bytes (\d+)-(\d+)\/(\d+|\*)$/i.exec(header?.trim() ?? '')
+  const match = /^bytes (\d{1,15})-(\d{1,15})\/(\d{1,15}|\*)$/i.exec(header?.trim() ?? '')
   if (match === null) return undefined
+  const [start, end] = [Number(match[1]), Number(match[2]) + 1]
   const total = match[3] === '*' ? undefined : Number(match[3])
-  return { start: Number(match[1]), end: Number(match[2]) + 1, total }
+  return start < end && end <= (total ?? end) ? { start, end, total } : undefined
 }

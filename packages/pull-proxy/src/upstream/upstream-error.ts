@@ -1,3 +1,4 @@
+import { STATUS_CODES } from 'node:http'
 import { OciError, type OciErrorCode } from '../oci/oci-error.ts'
 import { type ExchangeResponse, readAll } from './http-exchange.ts'
 
@@ -10,7 +11,8 @@ const MAX_RETRY_AFTER_S = 86_400
 /** Turns an upstream's refusal into an error of ours. Reads its body, capped, for the message. */
 export async function errorOf(response: ExchangeResponse, upstream: string, path: string): Promise<OciError> {
   const body = await readAll(response, MAX_ERROR_BYTES).catch(() => Buffer.alloc(0))
-  const message = messageOf(body) ?? 'no reason given'
+  // The answer to a `HEAD` has no body that could give a reason.
+  const message = messageOf(body) ?? `${path.replace('/', ' ')}: ${STATUS_CODES[response.status] ?? 'no reason given'}`
   return new OciError(codeOf(response.status, path), `${upstream} answers ${response.status}: ${message}`, {
     retryAfterMs: retryAfterMs(response.headers['retry-after']),
   })
@@ -35,9 +37,9 @@ function messageOf(body: Buffer): string | undefined {
   }
 }
 
-/** `Retry-After` in seconds or as a date (RFC 9110, 10.2.3). */
+/** `Retry-After` in seconds or as a date (RFC 9110, 10.2.3), as whole milliseconds: nothing else can be passed on. */
 function retryAfterMs(header: string | undefined): number | undefined {
   if (header === undefined) return undefined
   const seconds = /^\d+$/.test(header) ? Number(header) : (Date.parse(header) - Date.now()) / 1_000
-  return Number.isNaN(seconds) ? undefined : Math.min(Math.max(0, seconds), MAX_RETRY_AFTER_S) * 1_000
+  return Number.isNaN(seconds) ? undefined : Math.ceil(Math.min(Math.max(0, seconds), MAX_RETRY_AFTER_S) * 1_000)
 }

@@ -1,0 +1,266 @@
+import { once } from 'node:events'
+import { writeFile } from 'node:fs/promises'
+import { type AddressInfo, createServer } from 'node:net'
+import { join } from 'node:path'
+import {
+  createLayer,
+  httpGet,
+  type LogLine,
+  type RunningProcess,
+  startLockServer,
+  startProcess,
+  startProxy,
+  startRegistryServer,
+  temporaryFolder,
+  type TemporaryFolder,
+  waitFor,
+} from '@layerlock/test-support'
+import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
+import { runProgram } from './program.ts'
+
+/** Starting Node several times at once takes seconds on a small machine. */
+const timeoutMs = 30_000
+const mainPath = join(import.meta.dirname, 'main.ts')
+let folder: TemporaryFolder
+
+beforeAll(async () => {
+  folder = await temporaryFolder('cli')
+  await writeFile(join(folder.path, 'empty'), '')
+  await writeFile(join(folder.path, 'typo.toml'), '[proxy]\nlistne = "127.0.0.1:0"\n')
+})
+
+afterAll(async () => {
+  await folder[Symbol.asyncDispose]()
+})
+
+afterEach(() => {
+  vi.restoreAllMocks()
+  vi.unstubAllEnvs()
+  process.exitCode = undefined
+})
+
+const argsOf = (line: string) =>
+  line
+    .replaceAll('FOLDER', folder.path)
+    .split(' ')
+    .filter((arg) => arg !== '')
+
+/** Runs the program in this process, which it must not get as far as to serve anything in. */
+async function runHere(line: string) {
+  const written = { stdout: '', stderr: '' }
+  for (const name of ['stdout', 'stderr'] as const) {
+    vi.spyOn(process[name], 'write').mockImplementation((text) => {
+      written[name] += String(text)
+      return true
+    })
+  }
+  await runProgram(argsOf(line))
+  vi.restoreAllMocks()
+  return { code: process.exitCode, ...written }
+}
+
+function start(line: string, env: Record<string, string | undefined> = {}): Promise<RunningProcess> {
+  return startProcess({
+    command: process.execPath,
+    args: [mainPath, ...argsOf(line)],
+    env: { NODE_OPTIONS: undefined, ...env },
+  })
+}
+
+/** Runs the program in a process of its own, to its end. */
+async function run(line: string) {
+  await using running = await start(line)
+  const { code } = await running.exited
+  return { code, stdout: running.stdout.text, stderr: running.stderr.text }
+}
+
+const messagesOf = ({ stderr }: RunningProcess) =>
+  stderr.lines.filter((line) => line.startsWith('{')).map((line) => (JSON.parse(line) as LogLine)['msg'])
+
+/** A proxy's flags that are all right. */
+const good = '--store FOLDER/store --upstream docker.io=http://127.0.0.1:1 --listen 127.0.0.1:0'
+
+describe('wrong usage ends with 2 and names what is wrong:', () => {
+  test.each([
+    ['', 'Usage: layerlock'],
+    ['serve', "unknown command 'serve'"],
+    ['proxy --nonsense', "unknown option '--nonsense'"],
+    ['proxy extra', 'too many arguments'],
+    ['proxy --listen', "option '--listen <host:port>' argument missing"],
+    ['proxy', 'store: is missing; expected a folder'],
+    ['proxy --store FOLDER/store', 'upstream: is missing; expected at least one NAME=URL'],
+    [`proxy ${good} --listen 5050`, 'listen: "5050" is not allowed; expected HOST:PORT'],
+    [`proxy ${good} --admin-listen x`, 'adminListen: "x" is not allowed; expected HOST:PORT'],
+    [`proxy ${good} --upstream nonsense`, 'upstream: "nonsense" is not allowed; expected NAME=URL'],
+    [`proxy ${good} --upstream docker.io=http://b`, 'upstream: "docker.io" is not allowed; expected each name once'],
+    [`proxy ${good} --default-upstream ghcr.io`, 'defaultUpstream: "ghcr.io" is not allowed; expected one of'],
+    [`proxy ${good} --tag-ttl 5`, 'tagTtl: "5" is not allowed; expected a duration'],
+    [`proxy ${good} --drain 1000h`, 'drain: "1000h" is not allowed; expected a duration'],
+    [`proxy ${good} --log-level loud`, 'logLevel: "loud" is not allowed; expected one of trace'],
+    [`proxy ${good} --peer-listen 0.0.0.0:0`, 'clusterTokenFile: is missing; expected a token'],
+    [`proxy ${good} --peer-advertise node-1`, 'peerAdvertise: "node-1" is not allowed; expected an http'],
+    [`proxy ${good} --cluster-token-file FOLDER/empty`, 'expected a file with at least one token'],
+    [`proxy ${good} --cluster-token-file FOLDER/none`, 'ENOENT'],
+    [`proxy ${good} --lock-server x`, 'lockServer: "x" is not allowed; expected an http'],
+    [
+      `proxy ${good} --lock-server http://x --session-ttl 500ms`,
+      'sessionTtl: "500ms" is not allowed; expected 1s to 10m',
+    ],
+    [
+      `proxy ${good} --lock-server http://x --lock-timeout 0s`,
+      'lockTimeout: "0s" is not allowed; expected more than 0s',
+    ],
+    [`proxy ${good} --config FOLDER/none.toml`, 'config: '],
+    [`proxy ${good} --config FOLDER/typo.toml`, 'proxy.listne: "127.0.0.1:0" is not allowed; expected one of logLevel'],
+    ['server --store paper', 'store: "paper" is not allowed; expected '],
+    ['server --store memory --listen 127.0.0.1:99999', 'listen: "127.0.0.1:99999" is not allowed; expected HOST:PORT'],
+    ['server --store memory --token-file FOLDER/empty', 'tokenFile: '],
+    [`up ${good} --server-listen x`, 'serverListen: "x" is not allowed; expected HOST:PORT'],
+  ])('layerlock %s', async (line, message) => {
+    const { code, stdout, stderr } = await runHere(line)
+    expect(stderr).toContain(message)
+    expect(stderr).not.toContain('    at ')
+    expect({ code, stdout }).toEqual({ code: 2, stdout: '' })
+  })
+
+  test('a variable of the environment', async () => {
+    vi.stubEnv('LAYERLOCK_PEER_LISTEN', 'nowhere')
+    const { code, stderr } = await runHere(`proxy ${good}`)
+    expect(stderr).toContain('peerListen: "nowhere" is not allowed')
+    expect(code).toBe(2)
+  })
+})
+
+describe('help', () => {
+  test.each([
+    ['--help', ['server', 'proxy', 'up']],
+    ['help', ['server', 'proxy', 'up']],
+    ['proxy --help', ['--upstream', 'LAYERLOCK_UPSTREAM', '127.0.0.1:5050']],
+    ['server --help', ['--listen', 'LAYERLOCK_LISTEN']],
+    ['up --help', ['--server-listen']],
+    ['--version', ['0.1.0']],
+  ])('layerlock %s ends with 0', async (line, words) => {
+    const { code, stdout } = await runHere(line)
+    expect(code ?? 0).toBe(0)
+    for (const word of words) expect(stdout).toContain(word)
+  })
+})
+
+describe.concurrent('a process', () => {
+  test(
+    'ends with 2 after wrong usage',
+    async () => {
+      const { code, stdout, stderr } = await run('proxy --store FOLDER/store')
+      expect(stderr).toBe('layerlock: upstream: is missing; expected at least one NAME=URL\n')
+      expect({ code, stdout }).toEqual({ code: 2, stdout: '' })
+    },
+    timeoutMs,
+  )
+
+  test.each(['server', 'proxy'])(
+    'ends with 1 and says which port of the %s is taken',
+    async (command) => {
+      const taken = createServer().listen(0, '127.0.0.1')
+      await once(taken, 'listening')
+      const listen = `127.0.0.1:${(taken.address() as AddressInfo).port}`
+      const flags = command === 'proxy' ? good.replace('127.0.0.1:0', listen) : `--store memory --listen ${listen}`
+      const { code, stderr } = await run(`${command} ${flags}`)
+      taken.close()
+      expect(stderr).toMatch(new RegExp(`^layerlock: .*EADDRINUSE.*${listen}`, 'm'))
+      expect(code).toBe(1)
+    },
+    timeoutMs,
+  )
+
+  test(
+    'ends with 1 when a folder cannot be made, however a file system refuses it',
+    async () => {
+      const { code, stderr } = await run('server --listen 127.0.0.1:0 --data /proc/layerlock/data')
+      expect(stderr).toMatch(/^layerlock: data: \/proc\/layerlock\/data cannot be used: ENOENT/m)
+      expect(code).toBe(1)
+    },
+    timeoutMs,
+  )
+
+  test(
+    'ends with 1 when the store is no folder',
+    async () => {
+      const { code, stderr } = await run(`proxy ${good.replace('FOLDER/store', 'FOLDER/empty')}`)
+      expect(stderr).toMatch(/^layerlock: store: .*empty cannot be used: ENOTDIR/m)
+      expect(code).toBe(1)
+    },
+    timeoutMs,
+  )
+})
+
+describe('a program that runs', () => {
+  test(
+    'ends with 0 after a SIGTERM or a SIGINT, and says that it has stopped',
+    async () => {
+      await using server = await startLockServer()
+      await using proxy = await startProxy({
+        node: 'node-a',
+        storeFolder: join(folder.path, 'stops'),
+        lockServer: server.url,
+        upstreams: { 'docker.io': 'http://127.0.0.1:1' },
+      })
+      proxy.kill('SIGTERM')
+      server.kill('SIGINT')
+      for (const running of [proxy, server]) {
+        expect(await running.exited).toEqual({ code: 0, signal: null })
+        expect(messagesOf(running).slice(-2)).toEqual(['stopping', 'stopped'])
+        expect(running.stdout.text).toBe('')
+      }
+    },
+    timeoutMs,
+  )
+
+  test(
+    'as layerlock up serves a pull, with upstreams from the environment',
+    async () => {
+      await using registry = await startRegistryServer()
+      const layer = await createLayer({ folder: folder.path, sizeBytes: 100_000, seed: 'cli' })
+      registry.contents.addBlob('library/app', { ...layer, mediaType: 'application/octet-stream' })
+      await using up = await start('up --store FOLDER/up --listen 127.0.0.1:0 --server-listen 127.0.0.1:0', {
+        LAYERLOCK_UPSTREAM: `docker.io=${registry.url} ghcr.io=http://127.0.0.1:1`,
+      })
+      await waitFor(() => messagesOf(up).includes('ready'), { what: 'layerlock to be ready', timeoutMs })
+      const [, url] = /"name":"proxy","url":"([^"]+)"/.exec(up.stderr.text)!
+      const pulled = await httpGet(`${url}/v2/library/app/blobs/${layer.digest}?ns=docker.io`)
+      expect(pulled).toMatchObject({ status: 200, digest: layer.digest })
+      const [, server] = /"name":"server","url":"([^"]+)"/.exec(up.stderr.text)!
+      const key = encodeURIComponent(`blob/${layer.digest}`)
+      const isDone = async () => {
+        const { body } = await httpGet(`${server}/v1/locks/${key}`, { keepBody: true })
+        return (JSON.parse(String(body)) as { state: string }).state === 'done'
+      }
+      await waitFor(isDone, { what: 'the lock server to know of the blob' })
+      up.kill()
+      expect(await up.exited).toEqual({ code: 0, signal: null })
+    },
+    timeoutMs,
+  )
+
+  test(
+    'ends at once at the second signal',
+    async () => {
+      await using registry = await startRegistryServer({ fault: () => ({ kind: 'hang', afterBytes: 1 }) })
+      const layer = await createLayer({ folder: folder.path, sizeBytes: 200_000, seed: 'cli' })
+      registry.contents.addBlob('library/app', { ...layer, mediaType: 'application/octet-stream' })
+      await using proxy = await startProxy({
+        node: 'node-a',
+        storeFolder: join(folder.path, 'twice'),
+        upstreams: { 'docker.io': registry.url },
+        defaultUpstream: 'docker.io',
+      })
+      const pulling = httpGet(`${proxy.url}/v2/library/app/blobs/${layer.digest}`)
+      await waitFor(() => registry.requests.bytesOf() === 1, { what: 'the pull to begin' })
+      proxy.kill()
+      await waitFor(() => messagesOf(proxy).includes('stopping'), { what: 'the proxy to stop' })
+      proxy.kill()
+      expect(await proxy.exited).toEqual({ code: 1, signal: null })
+      await pulling
+    },
+    timeoutMs,
+  )
+})

@@ -1,0 +1,101 @@
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { temporaryFolder, type TemporaryFolder } from '@layerlock/test-support'
+import { Command } from 'commander'
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { createCommand, flag } from './commands/common-options.ts'
+import { optional, required, type Settings, settingsOf } from './settings.ts'
+
+let folder: TemporaryFolder
+let file: string
+
+beforeEach(async () => {
+  folder = await temporaryFolder('settings')
+  file = join(folder.path, 'layerlock.toml')
+})
+
+afterEach(async () => {
+  vi.unstubAllEnvs()
+  await folder[Symbol.asyncDispose]()
+})
+
+/** What the command `proxy` with some flags would be told. */
+function settingsFrom(...args: string[]): Settings {
+  const command = createCommand('proxy', 'a proxy')
+    .addOption(flag('--listen <host:port>', 'where', '127.0.0.1:5050'))
+    .addOption(flag('--peer-listen <host:port>', 'where'))
+    .addOption(flag('--upstream <name=url...>', 'which'))
+    .action(() => undefined)
+  new Command('layerlock')
+    .addCommand(command)
+    .addCommand(new Command('server'))
+    .parse(['proxy', ...args], { from: 'user' })
+  return settingsOf(command)
+}
+
+async function settingsWith(toml: string, ...args: string[]): Promise<Settings> {
+  await writeFile(file, toml)
+  return settingsFrom('--config', file, ...args)
+}
+
+test('a default is the last that counts', () => {
+  expect(settingsFrom()).toMatchObject({ listen: '127.0.0.1:5050' })
+})
+
+test('flags go over the environment, the environment over the file, the file over defaults', async () => {
+  const toml = '[proxy]\nlisten = "file:1"\npeerListen = "file:2"\nlogLevel = "warn"'
+  vi.stubEnv('LAYERLOCK_LISTEN', 'env:1')
+  vi.stubEnv('LAYERLOCK_PEER_LISTEN', 'env:2')
+  expect(await settingsWith(toml, '--listen', 'flag:1')).toMatchObject({
+    listen: 'flag:1',
+    peerListen: 'env:2',
+    logLevel: 'warn',
+  })
+})
+
+test('the file can be named by the environment', async () => {
+  await writeFile(file, '[proxy]\nlisten = "file:1"')
+  vi.stubEnv('LAYERLOCK_CONFIG', file)
+  expect(settingsFrom()).toMatchObject({ listen: 'file:1' })
+})
+
+test.each([
+  ['upstream = ["a=http://a", "b=http://b"]', ['a=http://a', 'b=http://b']],
+  ['[proxy.upstream]\n"a.io" = "http://a"\nb = "http://b"', ['a.io=http://a', 'b=http://b']],
+])('a list can be written as %j', async (toml, upstream) => {
+  expect(await settingsWith(`[proxy]\n${toml}`)).toMatchObject({ upstream })
+})
+
+test('tables of other commands are passed over', async () => {
+  expect(await settingsWith('[server]\nanything = 1\n[proxy]\nlisten = "file:1"')).toMatchObject({ listen: 'file:1' })
+})
+
+test.each([
+  ['[proxy]\nlistne = "x:1"', 'proxy.listne: "x:1" is not allowed; expected one of'],
+  ['[proxy]\nconfig = "x"', 'proxy.config: "x" is not allowed'],
+  ['[proxy]\nlisten = 5050', 'proxy.listen: 5050 is not allowed; expected a string'],
+  ['[proxy]\nlisten = true', 'proxy.listen: true is not allowed; expected a string'],
+  ['[proxy]\nupstream = "a=http://a"', 'proxy.upstream: "a=http://a" is not allowed; expected a list'],
+  ['[proxy]\nupstream = [1]', 'proxy.upstream: [1] is not allowed; expected a list'],
+  ['[proxy.upstream]\na = 5', 'proxy.upstream: {"a":5} is not allowed; expected a list'],
+  ['proxy = "x"', 'proxy: "x" is not allowed; expected a table'],
+  ['[prxy]\nlisten = "x:1"', 'prxy: {"listen":"x:1"} is not allowed; expected one of proxy, server'],
+  ['listen = "x:1"', 'listen: "x:1" is not allowed; expected one of proxy, server'],
+  ['[proxy', 'config: '],
+])('the file %j is refused', async (toml, message) => {
+  await expect(settingsWith(toml)).rejects.toMatchObject({
+    name: 'UsageError',
+    message: expect.stringContaining(message),
+  })
+})
+
+test('a file that is not there is refused', () => {
+  expect(() => settingsFrom('--config', file)).toThrow(/config: .*ENOENT/)
+})
+
+test('a value that is empty is none', () => {
+  expect(optional({ node: '' }, 'node')).toBeUndefined()
+  expect(optional({ node: 'a' }, 'node')).toBe('a')
+  expect(() => required({ store: '' }, 'store', 'a folder')).toThrow('store: "" is not allowed; expected a folder')
+  expect(() => required({}, 'store', 'a folder')).toThrow('store: is missing; expected a folder')
+})

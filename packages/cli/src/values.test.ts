@@ -1,0 +1,114 @@
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { temporaryFolder } from '@layerlock/test-support'
+import { describe, expect, test } from 'vitest'
+import { UsageError } from './usage-error.ts'
+import { parseAddress, parseDuration, parseHttpUrl, parseUpstream, readTokens } from './values.ts'
+
+describe('parseAddress()', () => {
+  test.each([
+    ['127.0.0.1:5050', '127.0.0.1', 5050],
+    ['localhost:0', 'localhost', 0],
+    ['0.0.0.0:65535', '0.0.0.0', 65_535],
+    ['[::1]:80', '::1', 80],
+    ['node-1.example:443', 'node-1.example', 443],
+  ])('reads %s', (text, host, port) => {
+    expect(parseAddress('listen', text)).toEqual({ host, port })
+  })
+
+  test.each([
+    '',
+    '5050',
+    ':5050',
+    'localhost',
+    'localhost:',
+    'localhost:x',
+    'localhost:65536',
+    '::1:80',
+    'a b:80',
+    '*:80',
+  ])('refuses %j', (text) => {
+    expect(() => parseAddress('listen', text)).toThrow(/^listen: ".*" is not allowed; expected HOST:PORT/)
+  })
+})
+
+describe('parseHttpUrl()', () => {
+  test.each(['http://127.0.0.1:7400', 'https://registry.example/mirrors/hub/'])('reads %s', (text) => {
+    expect(parseHttpUrl('lockServer', text).href).toBe(new URL(text).href)
+  })
+
+  test.each(['', 'registry.example', 'ftp://x', 'http://x?a=b', 'http://x#y', 'http://'])('refuses %j', (text) => {
+    expect(() => parseHttpUrl('lockServer', text)).toThrow(UsageError)
+  })
+
+  test('refuses credentials, and does not show them', () => {
+    expect(() => parseHttpUrl('lockServer', 'http://user:secret@x')).toThrow(
+      expect.objectContaining({ message: expect.not.stringContaining('secret') }),
+    )
+  })
+})
+
+describe('parseUpstream()', () => {
+  test.each([
+    ['docker.io=https://registry-1.docker.io', 'docker.io', 'https://registry-1.docker.io/'],
+    ['localhost:5000=http://127.0.0.1:5000', 'localhost:5000', 'http://127.0.0.1:5000/'],
+  ])('reads %s', (text, name, href) => {
+    const upstream = parseUpstream('upstream', text)
+    expect([upstream.name, upstream.url.href]).toEqual([name, href])
+  })
+
+  test.each(['', 'docker.io', '=http://x', 'Docker.io=http://x', 'a/b=http://x', 'docker.io=', 'docker.io=x'])(
+    'refuses %j',
+    (text) => {
+      expect(() => parseUpstream('upstream', text)).toThrow(/^upstream: /)
+    },
+  )
+
+  test.each(['docker.io=http://user:secret@x', 'user:secret//user:secret@x'])('shows no credentials of %s', (text) => {
+    expect(() => parseUpstream('upstream', text)).toThrow(
+      expect.objectContaining({ message: expect.not.stringContaining('user:secret@') }),
+    )
+  })
+})
+
+describe('parseDuration()', () => {
+  test.each([
+    ['0s', 0],
+    ['500ms', 500],
+    ['10s', 10_000],
+    ['5m', 300_000],
+    ['500h', 1_800_000_000],
+  ])('reads %s', (text, ms) => {
+    expect(parseDuration('drain', text)).toBe(ms)
+  })
+
+  test.each(['', '10', 's', '1.5s', '-1s', '10 s', '1d', '1S', '501h', '999999999h'])('refuses %j', (text) => {
+    expect(() => parseDuration('drain', text)).toThrow(/^drain: .* expected a duration such as/)
+  })
+})
+
+describe('readTokens()', () => {
+  async function read(text: string): Promise<string[]> {
+    await using folder = await temporaryFolder('tokens')
+    const path = join(folder.path, 'tokens')
+    await writeFile(path, text)
+    return readTokens('tokenFile', path)
+  }
+
+  test('reads one token a line, without comments', async () => {
+    expect(await read('# for the nodes\none\n\n  two  \r\n#three\n')).toEqual(['one', 'two'])
+  })
+
+  test.each(['', '\n# nothing\n'])('refuses a file without a token: %j', async (text) => {
+    await expect(read(text)).rejects.toThrow('at least one token')
+  })
+
+  test('refuses a token that could not stand in a header, and does not show it', async () => {
+    const message = expect.not.stringContaining('secret')
+    await expect(read('good\nsecret word\n')).rejects.toMatchObject({ name: 'UsageError', message })
+  })
+
+  test('refuses a file that cannot be read, and says why', () => {
+    expect(() => readTokens('tokenFile', '/nowhere/tokens')).toThrow(/^tokenFile: .*ENOENT/)
+  })
+})

@@ -1,0 +1,84 @@
+import { request } from 'node:http'
+import type { LockService } from '../service/lock-service.ts'
+import { MemoryLockStore } from '../store/memory-lock-store.ts'
+import { LockServer, type LockServerOptions } from '../lock-server.ts'
+import { createApiApp } from './api-app.ts'
+import { registerErrorAnswers } from './error-answers.ts'
+import { registerLockRoutes } from './lock-routes.ts'
+import { registerSessionRoutes } from './session-routes.ts'
+
+export interface Call {
+  readonly session?: string | undefined
+  readonly body?: unknown
+  readonly headers?: Readonly<Record<string, string>>
+}
+
+export interface Answer {
+  readonly status: number
+  readonly headers: Headers
+  // Whatever came, for tests to compare with what should have.
+  readonly body: Readonly<Record<string, unknown>>
+}
+
+/** A lock server on a free port of the loopback, and calls to it. */
+export class HttpBed implements AsyncDisposable {
+  readonly url: string
+  readonly #server: AsyncDisposable
+
+  private constructor(url: string, server: AsyncDisposable) {
+    this.url = url
+    this.#server = server
+  }
+
+  static async start(options: Partial<LockServerOptions> = {}): Promise<HttpBed> {
+    const server = await LockServer.start({ host: '127.0.0.1', port: 0, store: new MemoryLockStore(), ...options })
+    return new HttpBed(server.url, server)
+  }
+
+  /** Puts the HTTP face before a service that the test can look into. */
+  static async over(service: LockService): Promise<HttpBed> {
+    const app = createApiApp({})
+    registerErrorAnswers(app)
+    registerSessionRoutes(app, service)
+    registerLockRoutes(app, service)
+    const url = await app.listen({ host: '127.0.0.1', port: 0 })
+    return new HttpBed(url, { [Symbol.asyncDispose]: () => app.close() })
+  }
+
+  async call(method: string, path: string, { session, body, headers = {} }: Call = {}): Promise<Answer> {
+    const response = await fetch(this.url + path, {
+      method,
+      headers: {
+        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+        ...(session === undefined ? {} : { 'layerlock-session': session }),
+        ...headers,
+      },
+      body: body === undefined ? null : typeof body === 'string' ? body : JSON.stringify(body),
+    })
+    const text = await response.text()
+    return { status: response.status, headers: response.headers, body: text === '' ? {} : JSON.parse(text) }
+  }
+
+  /** Opens a session and gives back its id. */
+  async session(node: string, options: object = {}): Promise<string> {
+    const { body } = await this.call('POST', '/v1/sessions', { body: { node, ...options } })
+    return String(body['id'])
+  }
+
+  acquire(session: string, ticket: string, wish: object = {}, key = 'k'): Promise<Answer> {
+    return this.call('POST', `/v1/locks/${key}/acquire`, { session, body: { ticket, ...wish } })
+  }
+
+  /** Sends a call on a connection of its own, which is closed by the function that it gives back. */
+  sendAndHangUp(path: string, session: string, body: object): () => void {
+    const headers = { 'content-type': 'application/json', 'layerlock-session': session }
+    const sent = request(this.url + path, { method: 'POST', headers, agent: false })
+    sent.on('error', () => undefined)
+    sent.end(JSON.stringify(body))
+    return () => sent.destroy()
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#server[Symbol.asyncDispose]()
+  }
+}

@@ -1,0 +1,112 @@
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+import { parseKey } from '@layerlock/protocol'
+import { afterEach, describe, expect, test } from 'vitest'
+import { createRecord } from '../core/record.ts'
+import { describeLockStore } from './lock-store.conformance.ts'
+import type { LockStore } from './lock-store.ts'
+import { SqliteLockStore } from './sqlite-lock-store.ts'
+import { StoreError } from './store-error.ts'
+
+const KEY = parseKey('some/key')
+const folders: string[] = []
+
+async function newPath(): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'layerlock-sqlite-'))
+  folders.push(folder)
+  return join(folder, 'layerlock.db')
+}
+
+afterEach(async () => {
+  await Promise.all(folders.splice(0).map((folder) => rm(folder, { recursive: true })))
+})
+
+const paths = new WeakMap<LockStore, string>()
+async function open(path?: string): Promise<LockStore> {
+  const file = path ?? (await newPath())
+  const store = SqliteLockStore.open(file)
+  paths.set(store, file)
+  return store
+}
+
+describeLockStore('SqliteLockStore', {
+  open: () => open(),
+  reopen: async (store) => {
+    await store[Symbol.asyncDispose]()
+    return open(paths.get(store))
+  },
+})
+
+describe('SqliteLockStore', () => {
+  test('has a change on disk before it says so', async () => {
+    const path = await newPath()
+    await using store = SqliteLockStore.open(path)
+    await store.swap(KEY, 0, { ...createRecord(KEY), lastToken: 7 })
+    // What a process that was killed at this very moment would leave behind.
+    const copy = await newPath()
+    await writeFile(copy, await readFile(path))
+    await writeFile(`${copy}-wal`, await readFile(`${path}-wal`))
+    await using survivor = SqliteLockStore.open(copy)
+    expect((await survivor.read(KEY))?.record.lastToken).toBe(7)
+    expect(await survivor.greatestToken()).toBe(7)
+  })
+
+  test('says that a file is in use, and leaves the other server alone', async () => {
+    const path = await newPath()
+    await using store = SqliteLockStore.open(path)
+    expect(() => SqliteLockStore.open(path)).toThrow(/layerlock\.db is in use by another lock server/)
+    expect(await store.swap(KEY, 0, createRecord(KEY))).toBe(true)
+  })
+
+  const bad: readonly (readonly [string, (path: string) => Promise<void>, RegExp])[] = [
+    ['is no database', (path) => writeFile(path, 'some text '.repeat(200)), /is no database/],
+    [
+      'is the database of something else',
+      (path) => {
+        const other = new DatabaseSync(path)
+        other.exec('CREATE TABLE mine (x)')
+        other.close()
+        return Promise.resolve()
+      },
+      /is a database of something else/,
+    ],
+    [
+      'is of a later form',
+      async (path) => {
+        await SqliteLockStore.open(path)[Symbol.asyncDispose]()
+        const later = new DatabaseSync(path)
+        later.exec('PRAGMA user_version = 99')
+        later.close()
+      },
+      /is of form 99/,
+    ],
+  ]
+  for (const [what, damage, message] of bad) {
+    test(`refuses a file that ${what}, and leaves it as it is`, async () => {
+      const path = await newPath()
+      await damage(path)
+      const before = await readFile(path)
+      expect(() => SqliteLockStore.open(path)).toThrow(StoreError)
+      expect(() => SqliteLockStore.open(path)).toThrow(message)
+      expect(await readFile(path)).toEqual(before)
+    })
+  }
+
+  test('refuses all changes of a turn when one of them cannot be written', async () => {
+    const path = await newPath()
+    await using store = SqliteLockStore.open(path)
+    const circular: { self?: unknown } = {}
+    circular.self = circular
+    const outcome = { token: 1, node: 'n', atMs: 0, onCopies: false, audience: [], audienceEndsMs: 0, value: circular }
+    const other = parseKey('other')
+    const results = await Promise.allSettled([
+      store.swap(other, 0, createRecord(other)),
+      store.swap(KEY, 0, { ...createRecord(KEY), outcome }),
+    ])
+    expect(results.map(({ status }) => status)).toEqual(['rejected', 'rejected'])
+    expect(await store.read(other)).toBeUndefined()
+    expect(await store.swap(other, 0, createRecord(other))).toBe(true)
+  })
+})

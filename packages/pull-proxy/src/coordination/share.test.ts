@@ -1,0 +1,118 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { LockServer, MemoryLockStore } from '@layerlock/server'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { failureOf } from '../failure-of.testbed.ts'
+import { OciError } from '../oci/oci-error.ts'
+import { connectCoordinator, type TestCoordinatorOptions } from './lock-coordinator.testbed.ts'
+import type { LockCoordinator } from './lock-coordinator.ts'
+
+const group = 'docker.io/library/app'
+const { signal } = new AbortController()
+let stack: AsyncDisposableStack
+let server: LockServer
+
+beforeEach(async () => {
+  stack = new AsyncDisposableStack()
+  server = await LockServer.start({ host: '127.0.0.1', port: 0, store: new MemoryLockStore() })
+  stack.use(server)
+})
+
+afterEach(async () => {
+  await stack.disposeAsync()
+})
+
+async function startNode(node: string, options: TestCoordinatorOptions = {}): Promise<LockCoordinator> {
+  return stack.use(await connectCoordinator(server.url, node, options))
+}
+
+describe('share()', () => {
+  const options = { retainMs: 60_000, group, signal }
+
+  test('does the work once for all nodes, also for those that come later', async () => {
+    const nodes = [await startNode('a'), await startNode('b'), await startNode('c')]
+    let runs = 0
+    const work = async () => {
+      await sleep(50)
+      return { run: ++runs }
+    }
+    const results = await Promise.all(nodes.map((node) => node.share('tag/x', work, options)))
+    expect([...results, await nodes[0]!.share('tag/x', work, options)]).toEqual(
+      Array.from({ length: 4 }, () => ({ run: 1 })),
+    )
+  })
+
+  test('does the work again when its result is too old', async () => {
+    const a = await startNode('a')
+    let runs = 0
+    const work = () => Promise.resolve(++runs)
+    expect(await a.share('tag/x', work, { ...options, retainMs: 0 })).toBe(1)
+    expect(await a.share('tag/x', work, { ...options, retainMs: 0 })).toBe(2)
+  })
+
+  test('tells a permanent failure to the others in the group, and to nobody else', async () => {
+    const [a, b] = [await startNode('a'), await startNode('b')]
+    const fail = () => Promise.reject(new OciError('MANIFEST_UNKNOWN', 'no such tag'))
+    const succeed = () => Promise.resolve('found')
+    await expect(a.share('tag/x', fail, options)).rejects.toMatchObject({ code: 'MANIFEST_UNKNOWN' })
+    await expect(b.share('tag/x', succeed, options)).rejects.toMatchObject({
+      code: 'MANIFEST_UNKNOWN',
+      message: 'no such tag',
+    })
+    expect(await b.share('tag/x', succeed, { ...options, group: 'other' })).toBe('found')
+  })
+
+  test('lets the next one try after a passing failure', async () => {
+    const [a, b] = [await startNode('a'), await startNode('b')]
+    const fail = () => Promise.reject(new OciError('UNKNOWN', 'upstream failed'))
+    await expect(a.share('tag/x', fail, options)).rejects.toThrow('upstream failed')
+    expect(await b.share('tag/x', () => Promise.resolve('found'), options)).toBe('found')
+  })
+
+  test('does the work without the lock server, and counts that', async () => {
+    const a = await startNode('a', { lockTimeoutMs: 200 })
+    await server[Symbol.asyncDispose]()
+    expect(await a.share('tag/x', () => Promise.resolve('found'), options)).toBe('found')
+    expect(a.status()).toEqual({ degradedPulls: 1, degraded: true })
+  })
+
+  test('passes on the failure of work that was done without the lock server', async () => {
+    const a = await startNode('a', { lockTimeoutMs: 200 })
+    await server[Symbol.asyncDispose]()
+    const fail = () => Promise.reject(new OciError('MANIFEST_UNKNOWN', 'no such tag'))
+    await expect(a.share('tag/x', fail, options)).rejects.toMatchObject({ code: 'MANIFEST_UNKNOWN' })
+  })
+
+  test('gives the result though it could not be shared', async () => {
+    const a = await startNode('a', { lockTimeoutMs: 200 })
+    let runs = 0
+    const work = async () => {
+      await server[Symbol.asyncDispose]()
+      return ++runs
+    }
+    expect(await a.share('tag/x', work, options)).toBe(1)
+    expect(runs).toBe(1)
+  })
+
+  test('ends with the reason of its signal while another node works', async () => {
+    const [a, b] = [await startNode('a'), await startNode('b')]
+    const gate = Promise.withResolvers<string>()
+    const working = Promise.withResolvers<void>()
+    const first = a.share(
+      'tag/x',
+      () => {
+        working.resolve()
+        return gate.promise
+      },
+      options,
+    )
+    await working.promise
+    const stop = new AbortController()
+    const reason = new Error('the client has gone')
+    const other = () => Promise.resolve('other')
+    const second = failureOf(b.share('tag/x', other, { ...options, signal: stop.signal }))
+    stop.abort(reason)
+    expect(await second).toBe(reason)
+    gate.resolve('found')
+    expect(await first).toBe('found')
+  })
+})

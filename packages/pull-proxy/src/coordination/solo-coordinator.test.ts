@@ -1,0 +1,35 @@
+import { expect, test } from 'vitest'
+import { SoloCoordinator } from './solo-coordinator.ts'
+
+const { signal } = new AbortController()
+const share = { retainMs: 60_000, group: 'docker.io/library/app', signal }
+
+test('a solo coordinator lets every flight lead', async () => {
+  const claim = new SoloCoordinator().claim()
+  expect((await claim.ask(signal)).kind).toBe('lead')
+  expect((await claim.ask(signal)).kind).toBe('lead')
+})
+
+test('share() does the work once for all who ask while it is done, and for a while after', async () => {
+  const solo = new SoloCoordinator()
+  let runs = 0
+  const work = () => Promise.resolve(++runs)
+  expect(await Promise.all([solo.share('a', work, share), solo.share('a', work, share)])).toEqual([1, 1])
+  expect(await solo.share('a', work, share)).toBe(1)
+  expect(await solo.share('b', work, share)).toBe(2)
+})
+
+test('share() does the work again when its result is too old', async () => {
+  const solo = new SoloCoordinator()
+  let runs = 0
+  const work = () => Promise.resolve(++runs)
+  await solo.share('a', work, { ...share, retainMs: 0 })
+  await new Promise((resolve) => setTimeout(resolve, 10))
+  expect(await solo.share('a', work, share)).toBe(2)
+})
+
+test('share() does the work again after a failure', async () => {
+  const solo = new SoloCoordinator()
+  await expect(solo.share('a', () => Promise.reject(new Error('upstream failed')), share)).rejects.toThrow('upstream')
+  expect(await solo.share('a', () => Promise.resolve('found'), share)).toBe('found')
+})

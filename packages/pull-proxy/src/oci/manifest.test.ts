@@ -1,0 +1,37 @@
+import * as fc from 'fast-check'
+import { expect, test } from 'vitest'
+import { manifestTypeOf } from './manifest.ts'
+
+const index = 'application/vnd.oci.image.index.v1+json'
+const manifest = 'application/vnd.oci.image.manifest.v1+json'
+const docker = 'application/vnd.docker.distribution.manifest.v2+json'
+
+test.each([
+  [{ mediaType: docker, layers: [] }, docker],
+  [{ mediaType: index, manifests: [] }, index],
+  [{ manifests: [] }, index],
+  [{ config: {}, layers: [] }, manifest],
+  [{ schemaVersion: 1, fsLayers: [] }, 'application/vnd.docker.distribution.manifest.v1+prettyjws'],
+  // What could not stand in a header is none.
+  [{ mediaType: 'a/b\r\nx-evil: 1', manifests: [] }, index],
+  [{ mediaType: 5 }, manifest],
+  [{ mediaType: '' }, manifest],
+])('manifestTypeOf() says of %j that it is a %s', (value, type) => {
+  expect(manifestTypeOf(Buffer.from(JSON.stringify(value)))).toBe(type)
+})
+
+test.each(['', 'no JSON', 'null', '[]', '"text"', '5'])('manifestTypeOf() takes %j for a manifest', (text) => {
+  expect(manifestTypeOf(Buffer.from(text))).toBe(manifest)
+})
+
+test('manifestTypeOf() gives what can stand in a header, whatever the bytes are', () => {
+  const value = fc.oneof(
+    fc.uint8Array(),
+    fc.json().map((text) => Buffer.from(text)),
+  )
+  fc.assert(
+    fc.property(value, (bytes) => {
+      expect(manifestTypeOf(bytes)).toMatch(/^[\w.+-]+\/[\w.+-]+$/)
+    }),
+  )
+})

@@ -1,0 +1,314 @@
+import {
+  createImage,
+  createLayer,
+  type Image,
+  type Layer,
+  startRegistryServer,
+  temporaryFolder,
+  type TemporaryFolder,
+} from '@layerlock/test-support'
+import type { RequestListener } from 'node:http'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { failureOf } from '../failure-of.testbed.ts'
+import { startHttpServer } from '../http-server.testbed.ts'
+import { type Digest, digestOf, parseDigest } from '../oci/digest.ts'
+import { parseRepository } from '../oci/repository.ts'
+import { ProxyStats } from '../status/proxy-stats.ts'
+import { readAll } from './http-exchange.ts'
+import { createRegistryClient } from './registry-client.testbed.ts'
+import type { OpenedContent, RegistryClient } from './registry-client.ts'
+
+const repository = parseRepository('library/app')
+const sizeBytes = 200 * 1024
+const { signal } = new AbortController()
+
+let folder: TemporaryFolder
+let layer: Layer
+let image: Image
+let digest: Digest
+
+beforeAll(async () => {
+  folder = await temporaryFolder('upstream')
+  layer = await createLayer({ folder: folder.path, sizeBytes, seed: 'upstream' })
+  image = await createImage({ folder: folder.path, layers: [layer], multiPlatform: true })
+  digest = parseDigest(layer.digest)
+})
+
+afterAll(async () => {
+  await folder[Symbol.asyncDispose]()
+})
+
+async function startRegistry(options: Parameters<typeof startRegistryServer>[0] = {}) {
+  const registry = await startRegistryServer(options)
+  registry.contents.addImage(image, { repository, tag: 'latest' })
+  return registry
+}
+
+function open(client: RegistryClient, offset = 0): Promise<OpenedContent> {
+  return client.open(repository, { kind: 'blobs', digest }, { offset, signal })
+}
+
+/** The digest of all that an opened body sends. */
+async function digestOfBody({ body }: OpenedContent): Promise<string> {
+  return digestOf(await readAll({ body, url: new URL('http://x'), status: 200, headers: {} }, 10 * sizeBytes))
+}
+
+/** A client of a server that answers everything like this. */
+async function clientOf(listener: RequestListener) {
+  const server = await startHttpServer(listener)
+  const client = createRegistryClient(server.url)
+  return {
+    server,
+    client,
+    async [Symbol.asyncDispose]() {
+      await client[Symbol.asyncDispose]()
+      await server[Symbol.asyncDispose]()
+    },
+  }
+}
+
+describe('open()', () => {
+  test('opens a blob with its size', async () => {
+    await using registry = await startRegistry()
+    await using client = createRegistryClient(registry.url)
+    const opened = await open(client)
+    expect(opened).toMatchObject({ size: sizeBytes, surplus: 0 })
+    expect(await digestOfBody(opened)).toBe(digest)
+  })
+
+  test('opens a blob from an offset on, with a Range', async () => {
+    await using registry = await startRegistry()
+    await using client = createRegistryClient(registry.url)
+    const opened = await open(client, sizeBytes - 10)
+    expect(opened).toMatchObject({ size: sizeBytes, surplus: 0 })
+    expect(((await opened.body.toArray()) as Buffer[]).reduce((sum, { length }) => sum + length, 0)).toBe(10)
+    expect(registry.requests.all[0]).toMatchObject({ range: `bytes=${sizeBytes - 10}-`, status: 206 })
+  })
+
+  test('says how much comes too early when upstream does not know Range', async () => {
+    await using registry = await startRegistry({ fault: () => ({ kind: 'ignoreRange' }) })
+    await using client = createRegistryClient(registry.url)
+    const opened = await open(client, 5_000)
+    expect(opened).toMatchObject({ size: sizeBytes, surplus: 5_000 })
+    opened.body.on('error', () => undefined).destroy()
+  })
+
+  test('does not know the size where upstream does not tell it', async () => {
+    await using registry = await startRegistry({ fault: () => ({ kind: 'noContentLength' }) })
+    await using client = createRegistryClient(registry.url)
+    const opened = await open(client)
+    expect(opened.size).toBeUndefined()
+    expect(await digestOfBody(opened)).toBe(digest)
+  })
+
+  test.each(['bytes 0-99/100', 'bytes 6-99/100', 'bytes */100', 'nonsense', undefined])(
+    'refuses a 206 whose Content-Range is %j when it asked for bytes=5-',
+    async (range) => {
+      await using upstream = await clientOf((_request, response) => {
+        response.writeHead(206, range === undefined ? {} : { 'content-range': range }).end('x'.repeat(95))
+      })
+      await expect(open(upstream.client, 5)).rejects.toMatchObject({ code: 'UNKNOWN' })
+    },
+  )
+
+  test('wants content as it is, and manifests of any kind', async () => {
+    await using upstream = await clientOf((_request, response) => response.end('x'))
+    const opened = await upstream.client.open(repository, { kind: 'manifests', digest }, { offset: 0, signal })
+    opened.body.resume()
+    const { headers, url } = upstream.server.requests[0]!
+    expect(url).toBe(`/v2/library/app/manifests/${digest}`)
+    expect(headers['accept-encoding']).toBe('identity')
+    expect(headers.accept).toContain('application/vnd.oci.image.index.v1+json')
+    expect(headers.accept).toContain('application/vnd.docker.distribution.manifest.v2+json')
+  })
+
+  test('keeps the path of the base URL', async () => {
+    await using server = await startHttpServer((_request, response) => response.end('x'))
+    await using client = createRegistryClient(`${server.url}/mirrors/hub/`)
+    ;(await open(client)).body.resume()
+    expect(server.requests[0]?.url).toBe(`/mirrors/hub/v2/library/app/blobs/${digest}`)
+  })
+
+  test('ends with the reason of its signal', async () => {
+    await using registry = await startRegistry({ fault: () => ({ kind: 'hang' }) })
+    await using client = createRegistryClient(registry.url)
+    const stop = new AbortController()
+    const opening = failureOf(client.open(repository, { kind: 'blobs', digest }, { offset: 0, signal: stop.signal }))
+    const reason = new Error('the proxy stops')
+    stop.abort(reason)
+    expect(await opening).toBe(reason)
+  })
+})
+
+describe('refusals', () => {
+  test.each([
+    [401, 'UNAUTHORIZED'],
+    [403, 'DENIED'],
+    [404, 'BLOB_UNKNOWN'],
+    [429, 'TOOMANYREQUESTS'],
+    [500, 'UNKNOWN'],
+    [502, 'UNKNOWN'],
+    [418, 'UNKNOWN'],
+  ])('%i becomes %s, with what upstream says', async (status, code) => {
+    const body = JSON.stringify({ errors: [{ code: 'WHATEVER', message: 'because' }] })
+    await using registry = await startRegistry({ fault: () => ({ kind: 'status', status, body }) })
+    await using client = createRegistryClient(registry.url)
+    const message = status === 401 ? /wants credentials/ : /docker\.io answers \d+: WHATEVER: because/
+    await expect(open(client)).rejects.toMatchObject({ code, message: expect.stringMatching(message) })
+  })
+
+  test('404 of a manifest becomes MANIFEST_UNKNOWN', async () => {
+    await using registry = await startRegistry()
+    await using client = createRegistryClient(registry.url)
+    await expect(client.resolveTag(repository, 'none', signal)).rejects.toMatchObject({ code: 'MANIFEST_UNKNOWN' })
+  })
+
+  test.each([
+    ['7', 7_000],
+    ['0', 0],
+    ['999999999', 86_400_000],
+    ['soon', undefined],
+  ])('429 with Retry-After %j is to be tried again after %s ms', async (header, retryAfterMs) => {
+    const headers = { 'retry-after': header }
+    await using registry = await startRegistry({ fault: () => ({ kind: 'status', status: 429, headers }) })
+    await using client = createRegistryClient(registry.url)
+    await expect(open(client)).rejects.toMatchObject({ code: 'TOOMANYREQUESTS', retryAfterMs })
+  })
+
+  test('429 with a date is to be tried again then, in whole milliseconds', async () => {
+    const headers = { 'retry-after': new Date(Date.now() + 60_000).toUTCString() }
+    await using registry = await startRegistry({ fault: () => ({ kind: 'status', status: 429, headers }) })
+    await using client = createRegistryClient(registry.url)
+    const error = await open(client).catch((thrown: unknown) => thrown as { retryAfterMs: number })
+    const { retryAfterMs } = error as { retryAfterMs: number }
+    expect(retryAfterMs).toBeGreaterThan(50_000)
+    expect(retryAfterMs).toBeLessThanOrEqual(60_000)
+    expect(Number.isInteger(retryAfterMs)).toBe(true)
+  })
+
+  test.each([
+    ['no JSON', '<html>'],
+    ['null', 'null'],
+    ['other JSON', '{"errors":[null]}'],
+    ['an endless message', JSON.stringify({ errors: [{ message: 'x'.repeat(10_000) }] })],
+    ['an endless body', `{"errors":"${'x'.repeat(1_000_000)}"}`],
+  ])('may have a body that is %s', async (_, body) => {
+    await using registry = await startRegistry({ fault: () => ({ kind: 'status', status: 403, body }) })
+    await using client = createRegistryClient(registry.url)
+    const error = await open(client).catch((thrown: unknown) => thrown)
+    expect(error).toMatchObject({ code: 'DENIED' })
+    expect((error as Error).message.length).toBeLessThan(500)
+  })
+
+  test('no answer becomes UNKNOWN', async () => {
+    await using client = createRegistryClient('http://127.0.0.1:1')
+    await expect(open(client)).rejects.toMatchObject({
+      code: 'UNKNOWN',
+      message: expect.stringContaining('127.0.0.1:1'),
+    })
+  })
+})
+
+describe('redirects', () => {
+  test('of blobs carry no Authorization to another host, but a Range', async () => {
+    await using registry = await startRegistry({ auth: {}, redirectBlobsTo: '127.0.0.2' })
+    await using client = createRegistryClient(registry.url)
+    expect(await digestOfBody(await open(client))).toBe(digest)
+    const resumed = await open(client, 1_000)
+    expect(resumed).toMatchObject({ size: sizeBytes, surplus: 0 })
+    resumed.body.on('error', () => undefined).destroy()
+    const last = registry.requests.all.slice(-2)
+    expect(last).toMatchObject([
+      { kind: 'blob', range: 'bytes=1000-', authorization: true, status: 307 },
+      { kind: 'storage', range: 'bytes=1000-', authorization: false, status: 206 },
+    ])
+  })
+
+  test('on the same host keep the Authorization', async () => {
+    await using upstream = await clientOf((request, response) => {
+      if (request.url === '/elsewhere') response.end('x')
+      else if (request.url?.startsWith('/token')) response.end('{"token":"t"}')
+      else if (request.headers.authorization === undefined) {
+        const realm = `http://${request.headers.host}/token`
+        response.writeHead(401, { 'www-authenticate': `Bearer realm="${realm}"` }).end()
+      } else response.writeHead(302, { location: '/elsewhere' }).end()
+    })
+    ;(await open(upstream.client)).body.resume()
+    expect(upstream.server.requests.at(-1)).toMatchObject({ url: '/elsewhere', headers: { authorization: 'Bearer t' } })
+  })
+
+  test('that never end are given up', async () => {
+    await using upstream = await clientOf((_request, response) => response.writeHead(307, { location: '/again' }).end())
+    await expect(open(upstream.client)).rejects.toThrow('redirects more than 5 times')
+    expect(upstream.server.requests).toHaveLength(6)
+  })
+
+  test.each(['ftp://example.com/', 'http://[', 'javascript:alert(1)'])('to %j are refused', async (location) => {
+    await using upstream = await clientOf((_request, response) => response.writeHead(307, { location }).end())
+    await expect(open(upstream.client)).rejects.toMatchObject({ code: 'UNKNOWN' })
+    expect(upstream.server.requests).toHaveLength(1)
+  })
+})
+
+describe('resolveTag()', () => {
+  test('asks with one HEAD', async () => {
+    await using registry = await startRegistry()
+    await using client = createRegistryClient(registry.url)
+    const { top } = image
+    const target = { digest: top.digest, size: top.size, mediaType: top.mediaType }
+    expect(await client.resolveTag(repository, 'latest', signal)).toEqual(target)
+    expect(registry.requests.all).toMatchObject([{ method: 'HEAD', reference: 'latest' }])
+  })
+
+  test.each(['docker-content-digest', 'content-length', 'content-type'])(
+    'reads the manifest itself where HEAD tells no %s',
+    async (missing) => {
+      const manifest = JSON.stringify({ mediaType: 'application/vnd.oci.image.index.v1+json' })
+      const headers: Record<string, string> = {
+        'docker-content-digest': digest,
+        'content-length': '5',
+        'content-type': 'text/plain',
+      }
+      const { [missing]: _, ...rest } = headers
+      await using upstream = await clientOf((request, response) => {
+        if (request.method === 'HEAD') response.writeHead(200, rest).end()
+        else response.end(manifest)
+      })
+      expect(await upstream.client.resolveTag(repository, 'latest', signal)).toEqual({
+        digest: digestOf(Buffer.from(manifest)),
+        size: manifest.length,
+        mediaType: 'application/vnd.oci.image.index.v1+json',
+      })
+    },
+  )
+
+  test('reads no more of a manifest than 4 MiB', async () => {
+    await using upstream = await clientOf((request, response) => {
+      response.end(request.method === 'HEAD' ? undefined : Buffer.alloc(5 * 1024 * 1024))
+    })
+    await expect(upstream.client.resolveTag(repository, 'latest', signal)).rejects.toThrow('more than')
+  })
+})
+
+describe('sizeOf()', () => {
+  test('asks with a HEAD', async () => {
+    await using registry = await startRegistry()
+    await using client = createRegistryClient(registry.url)
+    expect(await client.sizeOf(repository, 'blobs', digest, signal)).toBe(sizeBytes)
+    expect(registry.requests.all).toMatchObject([{ method: 'HEAD', digest }])
+  })
+
+  test('rejects when upstream does not tell', async () => {
+    await using upstream = await clientOf((_request, response) => response.end())
+    await expect(upstream.client.sizeOf(repository, 'blobs', digest, signal)).rejects.toThrow('does not tell the size')
+  })
+})
+
+test('requests are counted, by what they are for', async () => {
+  await using registry = await startRegistry({ auth: {} })
+  const stats = new ProxyStats()
+  await using client = createRegistryClient(registry.url, { stats })
+  await client.resolveTag(repository, 'latest', signal)
+  await digestOfBody(await open(client))
+  expect(stats.upstreamRequests).toEqual({ blobs: 1, manifests: 2, tokens: 1 })
+})
