@@ -29,7 +29,7 @@ describe('when something dies', () => {
     const { path: folder } = parts.use(await temporaryFolder('image'))
     const layer = await createLayer({ folder, sizeBytes: 200 * MIB, seed: 7 })
     image = await createImage({ folder, layers: [layer] })
-    upstream = parts.use(await startRegistryServer({ rateBytesPerSecond: 40 * MIB }))
+    upstream = parts.use(await startRegistryServer({ rateBytesPerSecond: 25 * MIB }))
     upstream.contents.addImage(image, { repository: 'library/app', tag: '1' })
   })
   afterAll(() => parts.disposeAsync())
@@ -87,8 +87,8 @@ describe('when something dies', () => {
       expect(await upstreamBytes()).toBeLessThanOrEqual(1.02 * layer.size)
       const takeOver = upstream.requests.matching({ digest: layer.digest }).at(-1)!
       expect(takeOver.range).toMatch(/^bytes=[1-9]\d*-$/)
-      // The session's end, the rest of the download at 40 MiB/s, and room for a busy machine.
-      const restMs = (layer.size / 2 / (40 * MIB)) * 1_000
+      // The session's end, the rest of the download at 25 MiB/s, and room for a busy machine.
+      const restMs = (layer.size / 2 / (25 * MIB)) * 1_000
       expect(tookMs).toBeLessThan(SESSION_TTL_MS + restMs + 15_000)
     },
   )

@@ -22,8 +22,8 @@ export interface Content extends AsyncDisposable {
 export interface Ingest {
   /** How many bytes were written. */
   readonly written: number
-  /** Appends; resolves when the bytes can be read. Calls must not overlap. */
-  append(bytes: Uint8Array): Promise<void>
+  /** Appends, in one write; resolves when the bytes can be read. Calls must not overlap. */
+  append(...chunks: Uint8Array[]): Promise<void>
   /** Reads what was written, at most `target.length` bytes. */
   read(target: Uint8Array, position: number): Promise<number>
   /** Whether the bytes written so far are those that the digest names. */

@@ -29,15 +29,15 @@ export class DiskIngest implements Ingest {
     return this.#written
   }
 
-  async append(bytes: Uint8Array): Promise<void> {
-    for (let done = 0; done < bytes.length;) {
-      const left = bytes.length - done
-      const { bytesWritten } = await this.#options.file.write(bytes, done, left, this.#written + done)
+  async append(...chunks: Uint8Array[]): Promise<void> {
+    const size = chunks.reduce((sum, chunk) => sum + chunk.length, 0)
+    for (let done = 0; done < size;) {
+      const { bytesWritten } = await this.#options.file.writev(rest(chunks, done), this.#written + done)
       done += bytesWritten
     }
     // Only now: what could not be written, and is sent again, must not be hashed twice.
-    this.#hash.update(bytes)
-    this.#written += bytes.length
+    for (const chunk of chunks) this.#hash.update(chunk)
+    this.#written += size
   }
 
   async read(target: Uint8Array, position: number): Promise<number> {
@@ -75,4 +75,15 @@ export class DiskIngest implements Ingest {
   async release(): Promise<void> {
     if (--this.#users === 0) await this.#options.file.close()
   }
+}
+
+/** The chunks without their first bytes: a write may take a part only. */
+function rest(chunks: Uint8Array[], skip: number): Uint8Array[] {
+  if (skip === 0) return chunks
+  let left = skip
+  return chunks.flatMap((chunk) => {
+    const kept = chunk.subarray(Math.min(left, chunk.length))
+    left -= chunk.length - kept.length
+    return kept.length === 0 ? [] : [kept]
+  })
 }

@@ -5,6 +5,7 @@ import type { ProxyStats, ReceivedFrom } from '../status/proxy-stats.ts'
 import { describe } from '../upstream/http-exchange.ts'
 import type { ContentKind } from '../upstream/registry-client.ts'
 import type { Target } from '../upstream/upstreams.ts'
+import { batches } from './batches.ts'
 import type { Flight } from './flight.ts'
 import { pause } from './pause.ts'
 
@@ -82,14 +83,20 @@ export async function pour(flight: Flight, body: Readable, options: PourOptions)
   const total = flight.total!
   let surplus = options.surplus ?? 0
   try {
-    for await (const chunk of body as AsyncIterable<Buffer>) {
-      stats.received(from, chunk.length)
-      const fresh = chunk.subarray(Math.min(surplus, chunk.length))
-      surplus -= chunk.length - fresh.length
-      if (flight.written + fresh.length > total) {
+    for await (const batch of batches(body)) {
+      const fresh: Buffer[] = []
+      let freshBytes = 0
+      for (const chunk of batch) {
+        stats.received(from, chunk.length)
+        const rest = chunk.subarray(Math.min(surplus, chunk.length))
+        surplus -= chunk.length - rest.length
+        freshBytes += rest.length
+        if (rest.length > 0) fresh.push(rest)
+      }
+      if (flight.written + freshBytes > total) {
         throw new OciError('UNKNOWN', `${name} sends more than the ${total} bytes of ${flight.digest}`)
       }
-      if (fresh.length > 0) await flight.append(fresh)
+      if (fresh.length > 0) await flight.append(...fresh)
     }
   } catch (cause) {
     if (cause instanceof OciError) throw cause

@@ -81,8 +81,8 @@ export class Flight {
     this.#opened.resolve()
   }
 
-  async append(bytes: Uint8Array): Promise<void> {
-    await this.#ingest.append(bytes)
+  async append(...chunks: Uint8Array[]): Promise<void> {
+    await this.#ingest.append(...chunks)
     this.#wake()
   }
 
