@@ -84,7 +84,7 @@ export class SessionKeeper {
       try {
         // A parked renewal is itself the pause: its connection tells the server that this process is alive.
         if (failures > 0 || !parks) await sleep(waitMs, { signal: session.signal, background: true })
-        await this.#renew(session, parks && failures === 0 ? Math.min(intervalMs, MAX_PARKED_MS) : 0)
+        await this.#renew(session, parks && failures === 0 ? Math.min(session.ttlMs / 4, MAX_PARKED_MS) : 0)
         failures = 0
       } catch (error) {
         failures++

@@ -7,6 +7,7 @@ import { SoloCoordinator } from './coordination/solo-coordinator.ts'
 import { TagResolver } from './coordination/tag-resolver.ts'
 import { BlobFetcher } from './flight/blob-fetcher.ts'
 import { Flights } from './flight/flights.ts'
+import { pause } from './flight/pause.ts'
 import { BlobHandler } from './http/blob-handler.ts'
 import { drainServers, listenOn } from './http/listen.ts'
 import { ListHandler } from './http/list-handler.ts'
@@ -94,7 +95,12 @@ export class PullProxy implements AsyncDisposable {
     const running = parts.move()
     return new PullProxy({ proxy, peer, admin }, async () => {
       draining.abort()
-      await drainServers([pullApp, peerApp], options.drainMs ?? DEFAULT_DRAIN_MS)
+      const untilMs = performance.now() + (options.drainMs ?? DEFAULT_DRAIN_MS)
+      const leftMs = () => Math.max(0, untilMs - performance.now())
+      await drainServers([pullApp], leftMs())
+      // Other nodes are still sent to this one for what it fetches; only then is there nothing more to say.
+      await Promise.race([flights.idle(), pause(leftMs(), signal)])
+      await drainServers([peerApp], leftMs())
       stopping.abort(new Error('the proxy stops'))
       await flights.idle()
       for (const { server } of [pullApp, peerApp, adminApp]) server.closeAllConnections()

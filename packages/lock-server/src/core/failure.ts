@@ -22,7 +22,8 @@ export function noteFailure(draft: Draft, hold: Hold, failure: Failure): void {
   const reported = { ...record.streak?.reported }
   if (failure.reported) reported[group] = (reported[group] ?? 0) + 1
   const pauseMs = failure.retryAfterMs ?? 0
-  if (pauseMs > 0) record.pausedUntilMs = Math.max(record.pausedUntilMs ?? 0, nowMs + pauseMs)
+  // A refusal tells its own group when to come back, and is no reason for others to wait.
+  if (pauseMs > 0 && !failure.permanent) record.pausedUntilMs = Math.max(record.pausedUntilMs ?? 0, nowMs + pauseMs)
 
   if (failure.permanent || (reported[group] ?? 0) >= settings.maxFailures) {
     const endsMs = nowMs + Math.max(settings.negativeMs, pauseMs)

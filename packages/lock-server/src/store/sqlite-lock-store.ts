@@ -80,7 +80,7 @@ export class SqliteLockStore implements LockStore {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#flushed
+    while (this.#flushed !== undefined) await this.#flushed
     if (this.#database.isOpen) this.#database.close()
   }
 
@@ -144,7 +144,7 @@ export class SqliteLockStore implements LockStore {
   }
 
   #rollBack(): void {
-    if (this.#database.isTransaction) this.#database.exec('ROLLBACK')
+    if (this.#database.isOpen && this.#database.isTransaction) this.#database.exec('ROLLBACK')
   }
 }
 

@@ -1,12 +1,21 @@
-import { type Lease, type LockClient, LockError, type Ticket, type TicketAnswer } from '@layerlock/client'
+import {
+  type FailOptions,
+  type Lease,
+  type LockClient,
+  LockError,
+  type Ticket,
+  type TicketAnswer,
+} from '@layerlock/client'
 import type { FastifyBaseLogger } from 'fastify'
 import type { Digest } from '../oci/digest.ts'
 import { OciError, parseOciErrorCode } from '../oci/oci-error.ts'
 import type { Claim, ClaimAnswer, Lead } from './coordinator.ts'
+import { blobKey, type CopyAnnouncer } from './copy-announcer.ts'
 import type { Degradation } from './degradation.ts'
 
 export interface LockClaimOptions {
   readonly locks: LockClient
+  readonly announcer: CopyAnnouncer
   readonly degradation: Degradation
   readonly logger: FastifyBaseLogger
   readonly digest: Digest
@@ -15,16 +24,12 @@ export interface LockClaimOptions {
   readonly lockTimeoutMs: number
 }
 
-/** The key of a blob. */
-export function blobKey(digest: Digest): string {
-  return `blob/${digest}`
-}
+/** The longest `Retry-After` that waiters sit out in the queue, in milliseconds; of a longer one they are told. */
+const MAX_SILENT_PAUSE_MS = 5_000
 
-/** A lead without a lease: the lock server is away, so nobody need be told (fail open, rule 10). */
-const UNTOLD: Lead = {
-  completed: () => Promise.resolve(),
-  failed: () => Promise.resolve(),
-  released: () => Promise.resolve(),
+/** How a failure is told to the others. Clients that hear nothing for long never recover, so a long pause is a refusal. */
+export function failOptions({ permanent, retryAfterMs }: OciError): FailOptions {
+  return { permanent: permanent || (retryAfterMs ?? 0) > MAX_SILENT_PAUSE_MS, retryAfterMs }
 }
 
 /** A wish for a blob at the lock server. */
@@ -79,14 +84,11 @@ export class LockClaim implements Claim {
   }
 
   async arrived(): Promise<void> {
-    const { locks, logger, lockTimeoutMs } = this.#options
+    const { announcer, digest } = this.#options
     // In this order: a wish that is asked again after the copy was announced would withdraw it.
     await this.#cancel()
-    if (this.#degraded) return
-    const signal = AbortSignal.timeout(lockTimeoutMs)
-    await locks.updateCopies({ add: [this.#key] }, { signal }).catch((error: unknown) => {
-      logger.debug({ err: error, key: this.#key }, 'a copy could not be announced')
-    })
+    if (this.#degraded) announcer.owe(digest)
+    else await announcer.announce([digest])
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -110,7 +112,14 @@ export class LockClaim implements Claim {
   #goAlone(): ClaimAnswer {
     if (!this.#degraded) this.#options.degradation.countPull()
     this.#degraded = true
-    return { kind: 'lead', lead: UNTOLD }
+    const { announcer, digest } = this.#options
+    // A lead without a lease (fail open, rule 10): the others learn of the copy when the lock server is there again.
+    const lead: Lead = {
+      completed: () => Promise.resolve(announcer.owe(digest)),
+      failed: () => Promise.resolve(),
+      released: () => Promise.resolve(),
+    }
+    return { kind: 'lead', lead }
   }
 }
 
@@ -147,24 +156,25 @@ class LeasedLead implements Lead {
     } catch (error) {
       // The lease was lost on the way, but the blob is here all the same, and others may have it.
       this.#options.logger.debug({ err: error, key: this.#lease.key }, 'completed without a lease')
-      const signal = AbortSignal.timeout(this.#options.lockTimeoutMs)
-      await this.#quietly(this.#options.locks.updateCopies({ add: [this.#lease.key] }, { signal }))
+      await this.#lease[Symbol.asyncDispose]()
+      await this.#options.announcer.announce([this.#options.digest])
     }
   }
 
-  async failed({ code, message, permanent, retryAfterMs }: OciError): Promise<void> {
+  async failed(error: OciError): Promise<void> {
     this.#onEnd()
-    await this.#quietly(this.#lease.fail({ code, message }, { permanent, retryAfterMs }))
+    try {
+      await this.#lease.fail({ code: error.code, message: error.message }, failOptions(error))
+    } catch (untold) {
+      this.#options.logger.debug({ err: untold, key: this.#lease.key }, 'the lock server was not told')
+    } finally {
+      // Whatever became of the failure, the key must not stay held: this goes on until the server has it.
+      await this.#lease[Symbol.asyncDispose]()
+    }
   }
 
   async released(): Promise<void> {
     this.#onEnd()
     await this.#lease[Symbol.asyncDispose]()
-  }
-
-  async #quietly(call: Promise<unknown>): Promise<void> {
-    await call.catch((error: unknown) => {
-      this.#options.logger.debug({ err: error, key: this.#lease.key }, 'the lock server was not told')
-    })
   }
 }

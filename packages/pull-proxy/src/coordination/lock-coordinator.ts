@@ -3,8 +3,9 @@ import type { FastifyBaseLogger } from 'fastify'
 import type { Digest } from '../oci/digest.ts'
 import { OciError, parseOciErrorCode } from '../oci/oci-error.ts'
 import type { Claim, CoordinationStatus, Coordinator, ShareOptions } from './coordinator.ts'
+import { CopyAnnouncer } from './copy-announcer.ts'
 import { Degradation } from './degradation.ts'
-import { blobKey, LockClaim } from './lock-claim.ts'
+import { failOptions, LockClaim } from './lock-claim.ts'
 
 export interface LockCoordinatorOptions {
   readonly url: string
@@ -25,13 +26,15 @@ export interface LockCoordinatorOptions {
 
 /** How long the session outlives the process: its connection's end is noticed at once, its words may still come. */
 const DISCONNECT_GRACE_MS = 1_000
-const COPIES_PER_CALL = 1_000
+/** How long another node may take for work that is shared, in milliseconds; then this one does it itself. */
+const MAX_SHARE_WAIT_MS = 10_000
 
 /** Coordination through a lock server. */
 export class LockCoordinator implements Coordinator {
   readonly #options: LockCoordinatorOptions
   readonly #locks: LockClient
   readonly #degradation = new Degradation()
+  readonly #announcer: CopyAnnouncer
 
   constructor(options: LockCoordinatorOptions) {
     const { url, token, node, endpoint, sessionTtlMs, lockTimeoutMs, resume, logger } = options
@@ -49,6 +52,7 @@ export class LockCoordinator implements Coordinator {
       unavailableTimeoutMs: lockTimeoutMs,
       onSession: (session) => this.#onSession(session),
     })
+    this.#announcer = new CopyAnnouncer(this.#locks, lockTimeoutMs, logger)
   }
 
   /** Opens the session, so that this node is known before the first pull. Its failure costs nothing: it is tried again. */
@@ -62,7 +66,15 @@ export class LockCoordinator implements Coordinator {
 
   claim(digest: Digest, group: string): Claim {
     const { lockTimeoutMs, logger } = this.#options
-    return new LockClaim({ locks: this.#locks, degradation: this.#degradation, logger, digest, group, lockTimeoutMs })
+    return new LockClaim({
+      locks: this.#locks,
+      announcer: this.#announcer,
+      degradation: this.#degradation,
+      logger,
+      digest,
+      group,
+      lockTimeoutMs,
+    })
   }
 
   async share<T>(key: string, work: () => Promise<T>, { retainMs, group, signal }: ShareOptions): Promise<T> {
@@ -77,15 +89,15 @@ export class LockCoordinator implements Coordinator {
       } catch (error) {
         if (error instanceof OciError) {
           ours = error
-          await lease
-            .fail(error, { permanent: error.permanent, retryAfterMs: error.retryAfterMs })
-            .catch(() => undefined)
+          await lease.fail(error, failOptions(error)).catch(() => undefined)
         }
         throw error
       }
     }
     try {
-      const { value } = await this.#locks.once(key, told, { retainMs, group, signal })
+      // Within the time for one answer, which a long poll has not.
+      await this.#locks.poll(key, { signal })
+      const { value } = await this.#locks.once(key, told, { retainMs, group, signal, timeoutMs: MAX_SHARE_WAIT_MS })
       this.#degradation.recovered()
       return value
     } catch (error) {
@@ -104,7 +116,7 @@ export class LockCoordinator implements Coordinator {
   }
 
   async withdraw(digests: readonly Digest[]): Promise<void> {
-    await this.#updateCopies('remove', digests)
+    await this.#announcer.withdraw(digests)
   }
 
   status(): CoordinationStatus {
@@ -112,6 +124,7 @@ export class LockCoordinator implements Coordinator {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#announcer[Symbol.dispose]()
     await this.#locks.close()
   }
 
@@ -120,21 +133,9 @@ export class LockCoordinator implements Coordinator {
     return work()
   }
 
-  #onSession({ id, resumed }: { readonly id: string; readonly resumed: boolean }): void {
+  #onSession({ id }: { readonly id: string }): void {
     this.#degradation.recovered()
     this.#options.onSession(id)
-    if (!resumed) void this.#updateCopies('add', [...this.#options.digests()])
-  }
-
-  async #updateCopies(change: 'add' | 'remove', digests: readonly Digest[]): Promise<void> {
-    for (let start = 0; start < digests.length; start += COPIES_PER_CALL) {
-      const keys = digests.slice(start, start + COPIES_PER_CALL).map(blobKey)
-      try {
-        await this.#locks.updateCopies({ [change]: keys })
-      } catch (error) {
-        // The next session announces everything again.
-        this.#options.logger.warn({ err: error, change, keys: keys.length }, 'copies could not be announced')
-      }
-    }
+    void this.#announcer.announce(this.#options.digests())
   }
 }

@@ -1,3 +1,4 @@
+import { isDigest } from '../oci/digest.ts'
 import type { TagTarget } from '../upstream/registry-client.ts'
 import type { Target } from '../upstream/upstreams.ts'
 import type { Coordinator } from './coordinator.ts'
@@ -20,6 +21,8 @@ export class TagResolver {
     const group = `${upstream.name}/${repository}`
     const work = () => upstream.resolveTag(repository, tag, this.#signal)
     const options = { retainMs: this.#tagTtlMs, group, signal: AbortSignal.any([this.#signal, signal]) }
-    return this.#coordinator.share(`tag/${group}:${tag}`, work, options)
+    const shared: Partial<TagTarget> | null = await this.#coordinator.share(`tag/${group}:${tag}`, work, options)
+    // It came over the wire, from whoever may write to the lock server.
+    return typeof shared?.digest === 'string' && isDigest(shared.digest) ? (shared as TagTarget) : work()
   }
 }

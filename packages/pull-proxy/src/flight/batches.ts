@@ -28,6 +28,9 @@ export async function* batches(body: Readable): AsyncGenerator<readonly Buffer[]
   body.once('end', () => finish(undefined))
   body.once('error', finish)
   body.once('close', () => finish(new Error('the connection was closed')))
+  // It may have failed before anybody listened.
+  if (body.errored !== null) finish(body.errored)
+  else if (body.destroyed) finish(new Error('the connection was closed'))
   for (;;) {
     if (queued.length > 0) {
       const batch = queued

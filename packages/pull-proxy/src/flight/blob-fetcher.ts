@@ -1,11 +1,13 @@
 import type { FastifyBaseLogger } from 'fastify'
+import { StoreWriteError } from '../content/store-write-error.ts'
 import type { Claim, ClaimAnswer, Coordinator, Lead } from '../coordination/coordinator.ts'
 import { OciError } from '../oci/oci-error.ts'
 import { type Peer, PeerError } from '../relay/peer.ts'
 import type { PeerClient } from '../relay/peer-client.ts'
 import type { ProxyStats } from '../status/proxy-stats.ts'
 import { describe } from '../upstream/http-exchange.ts'
-import { type FetchRequest, fillFromUpstream, pour } from './fill.ts'
+import { type FetchRequest, groupOf } from './fetch-request.ts'
+import { fillFromUpstream, pour } from './fill.ts'
 import type { Flight } from './flight.ts'
 import { pause } from './pause.ts'
 
@@ -21,6 +23,9 @@ export interface BlobFetcherOptions {
 /** How long a follower waits before it asks again when its source broke off, in milliseconds. */
 const REASK_MS = 100
 
+/** How long a stream may bring nothing when its sender has lost the lease, in milliseconds. */
+const STALLED_MS = 1_000
+
 /** Gets a blob: from another node's copy, along with the node that fetches it, or from upstream as that node. */
 export class BlobFetcher {
   readonly #options: BlobFetcherOptions
@@ -32,7 +37,7 @@ export class BlobFetcher {
   /** Flies a flight to its end: its blob is in the store then. @throws {OciError} when that cannot be */
   async run(flight: Flight, request: FetchRequest): Promise<void> {
     const { coordinator, signal } = this.#options
-    await using claim = coordinator.claim(flight.digest, `${request.upstream.name}/${request.repository}`)
+    await using claim = coordinator.claim(flight.digest, groupOf(request))
     const forgotten = new Set<number>()
     let answer: ClaimAnswer | undefined = await claim.ask(signal)
     while (answer !== undefined) {
@@ -70,7 +75,9 @@ export class BlobFetcher {
       await flight.commit()
       await lead.completed()
     } catch (error) {
-      if (signal.aborted) await lead.released()
+      // The readers first: they must not wait for the lock server to learn that there is nothing to wait for.
+      await flight.fail(asError(error))
+      if (signal.aborted || error instanceof StoreWriteError) await lead.released()
       else await lead.failed(error instanceof OciError ? error : new OciError('UNKNOWN', describe(error)))
       throw error
     }
@@ -111,6 +118,8 @@ export class BlobFetcher {
     try {
       const ended = stream?.then(() => undefined)
       next = await Promise.race(ended === undefined ? [turn] : [ended, turn])
+      // Whoever led before has lost its lease, but may well go on: what it still sends need not be fetched again.
+      if (next?.kind === 'lead' && ended !== undefined) await this.#whileItFlows(flight, ended)
     } finally {
       stop.abort()
       // Nothing else may write into the flight before the stream has let go of it.
@@ -127,6 +136,15 @@ export class BlobFetcher {
     return claim.ask(signal)
   }
 
+  /** Waits for the end of a stream, as long as it brings anything. */
+  async #whileItFlows(flight: Flight, ended: Promise<undefined>): Promise<void> {
+    const hasEnded = ended.then(() => true)
+    for (let before = -1; flight.written > before;) {
+      before = flight.written
+      if (await Promise.race([hasEnded, pause(STALLED_MS, this.#options.signal).then(() => false)])) return
+    }
+  }
+
   /** Waits for an answer that calls for leaving the stream: to lead, or to give up; without a stream, for any source. */
   async #nextTurn(claim: Claim, signal: AbortSignal, isStreaming: boolean): Promise<ClaimAnswer> {
     for (;;) {
@@ -134,6 +152,8 @@ export class BlobFetcher {
         const answer = await claim.next(signal)
         if (answer.kind === 'lead' || answer.kind === 'refused') return answer
         if (!isStreaming && (answer.kind === 'copies' || answer.source !== undefined)) return answer
+        // Done, and the stream will bring the rest. Asking on would be answered at once, again and again.
+        if (answer.kind === 'copies') return new Promise(() => undefined)
       } catch (error) {
         signal.throwIfAborted()
         this.#options.logger.warn({ err: error }, 'the lock server is away while another node fetches')
@@ -168,6 +188,7 @@ export class BlobFetcher {
         if (isWhole) peers.blame(peer, flight.digest)
       }
     } catch (error) {
+      if (error instanceof StoreWriteError) throw error
       const fault = asPeerError(error, peer)
       if (!signal.aborted) {
         logger.info({ digest: flight.digest, peer: peer.node, at: flight.written, err: fault }, 'a peer was of no use')
@@ -175,6 +196,10 @@ export class BlobFetcher {
       return fault
     }
   }
+}
+
+function asError(error: unknown): Error {
+  return error instanceof Error ? error : new OciError('UNKNOWN', String(error))
 }
 
 function asPeerError(error: unknown, peer: Peer): PeerError {

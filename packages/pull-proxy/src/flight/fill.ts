@@ -3,16 +3,11 @@ import type { FastifyBaseLogger } from 'fastify'
 import { OciError } from '../oci/oci-error.ts'
 import type { ProxyStats, ReceivedFrom } from '../status/proxy-stats.ts'
 import { describe } from '../upstream/http-exchange.ts'
-import type { ContentKind } from '../upstream/registry-client.ts'
-import type { Target } from '../upstream/upstreams.ts'
+import { StoreWriteError } from '../content/store-write-error.ts'
 import { batches } from './batches.ts'
+import type { FetchRequest } from './fetch-request.ts'
 import type { Flight } from './flight.ts'
 import { pause } from './pause.ts'
-
-/** What is fetched, and through which repository. */
-export interface FetchRequest extends Target {
-  readonly kind: ContentKind
-}
 
 export interface FillContext {
   readonly stats: ProxyStats
@@ -99,7 +94,7 @@ export async function pour(flight: Flight, body: Readable, options: PourOptions)
       if (fresh.length > 0) await flight.append(...fresh)
     }
   } catch (cause) {
-    if (cause instanceof OciError) throw cause
+    if (cause instanceof OciError || cause instanceof StoreWriteError) throw cause
     throw new OciError('UNKNOWN', `${name} broke off at ${flight.written} of ${total} bytes: ${describe(cause)}`, {
       cause,
     })

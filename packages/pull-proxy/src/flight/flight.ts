@@ -1,4 +1,5 @@
 import type { Content, Ingest } from '../content/content-store.ts'
+import { StoreWriteError } from '../content/store-write-error.ts'
 import type { Digest } from '../oci/digest.ts'
 import { OciError } from '../oci/oci-error.ts'
 
@@ -52,6 +53,11 @@ export class Flight {
     return this.#facts?.size
   }
 
+  /** Whether it has landed or failed: nobody can join it any more. */
+  get isOver(): boolean {
+    return this.#committed || this.#error !== undefined
+  }
+
   /** Bytes that have arrived; the next source goes on from here. */
   get written(): number {
     return this.#ingest.written
@@ -82,7 +88,7 @@ export class Flight {
   }
 
   async append(...chunks: Uint8Array[]): Promise<void> {
-    await this.#ingest.append(...chunks)
+    await this.#ingest.append(...chunks).catch(refuse)
     this.#wake()
   }
 
@@ -106,7 +112,7 @@ export class Flight {
 
   /** Makes the blob visible in the store. Only after `verify()`. */
   async commit(): Promise<void> {
-    await this.#ingest.commit()
+    await this.#ingest.commit().catch(refuse)
     // From here on new readers go to the store; those that are here keep the file open.
     this.#committed = true
     await this.#ingest.release()
@@ -114,6 +120,7 @@ export class Flight {
 
   /** Ends it without a blob: readers are cut. */
   async fail(error: Error): Promise<void> {
+    if (this.#error !== undefined) return
     this.#error = error
     this.#opened.reject(error)
     this.#wake()
@@ -198,6 +205,10 @@ export class Flight {
     this.#waiting = []
     for (const resume of waiting) resume()
   }
+}
+
+function refuse(error: unknown): never {
+  throw new StoreWriteError(error)
 }
 
 /** A promise that nobody has to wait for. */

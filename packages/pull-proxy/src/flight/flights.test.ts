@@ -15,7 +15,7 @@ import { type Digest, digestOf, parseDigest } from '../oci/digest.ts'
 import { parseRepository } from '../oci/repository.ts'
 import { createRegistryClient } from '../upstream/registry-client.testbed.ts'
 import type { RegistryClient } from '../upstream/registry-client.ts'
-import type { FetchRequest } from './fill.ts'
+import type { FetchRequest } from './fetch-request.ts'
 import type { Opened } from './flights.ts'
 import { startNode, type TestNode } from './node.testbed.ts'
 

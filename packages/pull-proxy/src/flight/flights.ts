@@ -3,7 +3,7 @@ import type { Digest } from '../oci/digest.ts'
 import { OciError } from '../oci/oci-error.ts'
 import type { FastifyBaseLogger } from 'fastify'
 import type { BlobFetcher } from './blob-fetcher.ts'
-import type { FetchRequest } from './fill.ts'
+import { type FetchRequest, groupOf } from './fetch-request.ts'
 import { Flight } from './flight.ts'
 
 /** Where the bytes of an answer come from (`X-Layerlock-Source`). */
@@ -25,12 +25,18 @@ export interface FlightStatus {
   readonly readers: number
 }
 
+interface UnderWay {
+  readonly flight: Flight
+  /** Who asked first, as far as failures go. */
+  readonly group: string
+}
+
 /** All content of this node: what is stored, and what is on its way. Any number of readers, one fetch for each digest. */
 export class Flights {
   readonly #store: ContentStore
   readonly #fetcher: BlobFetcher
   readonly #logger: FastifyBaseLogger
-  readonly #flights = new Map<Digest, Promise<Flight>>()
+  readonly #flights = new Map<Digest, Promise<UnderWay>>()
   readonly #running = new Set<Promise<void>>()
 
   constructor(store: ContentStore, fetcher: BlobFetcher, logger: FastifyBaseLogger) {
@@ -41,25 +47,34 @@ export class Flights {
 
   /** Opens content that is here or on its way; undefined when it is neither. @throws {OciError} when its flight fails */
   async peek(digest: Digest): Promise<Opened | undefined> {
-    do {
+    for (;;) {
       const stored = await this.#store.open(digest)
       if (stored !== undefined) return { content: stored, source: 'store' }
-      const joined = await (await this.#flights.get(digest))?.join()
+      const entry = await this.#underWay(digest)
+      const joined = await entry?.flight.join()
       if (joined !== undefined) return { content: joined.content, source: 'inflight' }
       // A flight that has landed meanwhile is in the store now.
-    } while (this.#store.has(digest))
-    return undefined
+      if (entry === undefined && !this.#store.has(digest)) return undefined
+    }
   }
 
   /** Opens content, fetching it if need be. Resolves as soon as a source is secured. @throws {OciError} */
   async open(digest: Digest, request: FetchRequest): Promise<Opened> {
     for (;;) {
-      const here = await this.peek(digest)
-      if (here !== undefined) return here
-      const started = await (this.#flights.has(digest) ? undefined : this.#start(digest, request))?.then((flight) =>
-        flight.join(),
-      )
-      if (started !== undefined) return started
+      const stored = await this.#store.open(digest)
+      if (stored !== undefined) return { content: stored, source: 'store' }
+      const entry = await this.#underWay(digest)
+      if (entry === undefined && !this.#store.has(digest) && !this.#flights.has(digest)) {
+        const started = await (await this.#start(digest, request)).flight.join()
+        if (started !== undefined) return started
+      }
+      try {
+        const joined = await entry?.flight.join()
+        if (joined !== undefined) return { content: joined.content, source: 'inflight' }
+      } catch (error) {
+        // Another repository's failure says nothing about this one.
+        if (entry?.group === groupOf(request)) throw error
+      }
     }
   }
 
@@ -67,7 +82,7 @@ export class Flights {
   async status(): Promise<FlightStatus[]> {
     const flights = await Promise.all([...this.#flights.values()].map((pending) => pending.catch(() => undefined)))
     return flights
-      .filter((flight) => flight !== undefined)
+      .flatMap((entry) => (entry === undefined || entry.flight.isOver ? [] : [entry.flight]))
       .map(({ digest, source, written, total, readers }) => ({
         digest,
         source: source ?? 'queued',
@@ -82,9 +97,19 @@ export class Flights {
     while (this.#running.size > 0) await Promise.all(this.#running)
   }
 
+  /** The flight that can be joined, if there is one. One that has landed or failed is none any more. */
+  async #underWay(digest: Digest): Promise<UnderWay | undefined> {
+    const pending = this.#flights.get(digest)
+    const entry = await pending
+    if (entry?.flight.isOver !== true) return entry
+    if (this.#flights.get(digest) === pending) this.#flights.delete(digest)
+    return undefined
+  }
+
   /** Starts a flight, which belongs to no reader: it goes on when they all leave. */
-  #start(digest: Digest, request: FetchRequest): Promise<Flight> {
-    const starting = this.#store.ingest(digest).then((ingest) => new Flight(digest, ingest))
+  #start(digest: Digest, request: FetchRequest): Promise<UnderWay> {
+    const group = groupOf(request)
+    const starting = this.#store.ingest(digest).then((ingest) => ({ flight: new Flight(digest, ingest), group }))
     this.#flights.set(digest, starting)
     const running = this.#fly(digest, starting, request).finally(() => this.#running.delete(running))
     this.#running.add(running)
@@ -92,15 +117,13 @@ export class Flights {
   }
 
   /** Never rejects: the readers learn of a failure from the flight. */
-  async #fly(digest: Digest, starting: Promise<Flight>, request: FetchRequest): Promise<void> {
+  async #fly(digest: Digest, starting: Promise<UnderWay>, request: FetchRequest): Promise<void> {
     try {
-      const flight = await starting
+      const { flight } = await starting
       try {
         await this.#fetcher.run(flight, request)
       } catch (error) {
         this.#logger.warn({ digest, repository: request.repository, err: error }, 'a blob could not be fetched')
-        // A client that is cut comes back at once, and must not meet the flight that has just failed.
-        this.#flights.delete(digest)
         await flight.fail(error instanceof Error ? error : new OciError('UNKNOWN', String(error)))
       }
     } catch (error) {

@@ -50,12 +50,14 @@ export class TokenSource {
     const known = await pending?.catch(() => undefined)
     // Another call may have got a new one since the refused one was sent.
     if (known !== undefined && known.value !== refused && performance.now() < known.refreshAtMs) return known.value
-    if (this.#tokens.get(repository) === pending) {
+    let current = this.#tokens.get(repository)
+    if (current === pending || current === undefined) {
       const request = this.#request(bearer, repository)
+      current = request
       this.#tokens.set(repository, request)
-      request.catch(() => this.#tokens.delete(repository))
+      request.catch(() => this.#tokens.get(repository) === request && this.#tokens.delete(repository))
     }
-    return (await this.#tokens.get(repository)!).value
+    return (await current).value
   }
 
   async #request({ parameters }: Challenge, repository: Repository): Promise<Token> {

@@ -1,0 +1,87 @@
+import type { LockClient } from '@layerlock/client'
+import type { FastifyBaseLogger } from 'fastify'
+import type { Digest } from '../oci/digest.ts'
+
+/** The key of a blob. */
+export function blobKey(digest: Digest): string {
+  return `blob/${digest}`
+}
+
+const COPIES_PER_CALL = 1_000
+/** How long after a failure it is tried again, in milliseconds. */
+const RETRY_MS = 5_000
+
+/**
+ * Tells the lock server what this node has. What cannot be told now is owed, and told when the server is there again: a
+ * blob that was fetched while it was away must not be fetched once more by the next node.
+ */
+export class CopyAnnouncer implements Disposable {
+  readonly #locks: LockClient
+  readonly #timeoutMs: number
+  readonly #logger: FastifyBaseLogger
+  readonly #owed = new Set<Digest>()
+  #paying: Promise<void> | undefined
+  #timer: NodeJS.Timeout | undefined
+  #disposed = false
+
+  constructor(locks: LockClient, timeoutMs: number, logger: FastifyBaseLogger) {
+    this.#locks = locks
+    this.#timeoutMs = timeoutMs
+    this.#logger = logger
+  }
+
+  /** Announces copies. Resolves when that has been tried once; never rejects. */
+  async announce(digests: Iterable<Digest>): Promise<void> {
+    for (const digest of digests) this.#owed.add(digest)
+    this.#paying ??= this.#pay().finally(() => (this.#paying = undefined))
+    await this.#paying
+  }
+
+  /** Withdraws copies. What cannot be told is found out by who asks for them. Never rejects. */
+  async withdraw(digests: readonly Digest[]): Promise<void> {
+    for (const digest of digests) this.#owed.delete(digest)
+    for (let start = 0; start < digests.length; start += COPIES_PER_CALL) {
+      await this.#tell('remove', digests.slice(start, start + COPIES_PER_CALL))
+    }
+  }
+
+  /** For later: the lock server is known to be away. */
+  owe(digest: Digest): void {
+    this.#owed.add(digest)
+    this.#retryLater()
+  }
+
+  [Symbol.dispose](): void {
+    this.#disposed = true
+    clearTimeout(this.#timer)
+  }
+
+  async #pay(): Promise<void> {
+    while (this.#owed.size > 0 && !this.#disposed) {
+      const batch = [...this.#owed].slice(0, COPIES_PER_CALL)
+      if (!(await this.#tell('add', batch))) {
+        this.#retryLater()
+        return
+      }
+      for (const digest of batch) this.#owed.delete(digest)
+    }
+  }
+
+  async #tell(change: 'add' | 'remove', digests: readonly Digest[]): Promise<boolean> {
+    try {
+      const signal = AbortSignal.timeout(this.#timeoutMs)
+      await this.#locks.updateCopies({ [change]: digests.map(blobKey) }, { signal })
+      return true
+    } catch (error) {
+      this.#logger.debug({ err: error, change, keys: digests.length }, 'copies could not be announced')
+      return false
+    }
+  }
+
+  #retryLater(): void {
+    if (this.#disposed) return
+    clearTimeout(this.#timer)
+    this.#timer = setTimeout(() => void this.announce([]), RETRY_MS)
+    this.#timer.unref()
+  }
+}
