@@ -14,8 +14,10 @@ import {
   waitFor,
 } from '@layerlock/test-support'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { parseDigest } from './oci/digest.ts'
 import type { ProxyOptions } from './proxy-options.ts'
 import { startTestProxy, type TestProxy } from './proxy.testbed.ts'
+import { peerBlobPath } from './relay/peer.ts'
 
 const sizeBytes = 400 * 1024
 let stack: AsyncDisposableStack
@@ -113,6 +115,20 @@ describe('a proxy that stops', () => {
     expect(await running).toMatchObject({ status: 200, digest: layer.digest })
     await stopped
     expect((await httpGet(`${proxy.adminUrl}/healthz`)).error).toBeDefined()
+  })
+
+  test('still answers other nodes while a client is attached', async () => {
+    registry.rate.bytesPerSecond = 300_000
+    const proxy = await startProxy()
+    const running = httpGet(proxy.url + path)
+    await waitFor(async () => (await statusOf(proxy)).inflight.length === 1, { what: 'the download' })
+    const stopped = proxy[Symbol.asyncDispose]()
+    await waitFor(async () => (await httpGet(proxy.url + path)).error !== undefined, { what: 'the drain' })
+    const relayed = await httpGet(proxy.peerUrl + peerBlobPath(parseDigest(layer.digest)))
+    expect(relayed).toMatchObject({ status: 200, digest: layer.digest, headers: { 'x-layerlock-source': 'inflight' } })
+    expect(await running).toMatchObject({ status: 200, digest: layer.digest })
+    await stopped
+    expect((await httpGet(proxy.peerUrl + peerBlobPath(parseDigest(layer.digest)))).error).toBeDefined()
   })
 
   test('waits no longer than drainMs, and then cuts', async () => {

@@ -168,3 +168,13 @@ test('decide() takes refusals back when someone completes after all', () => {
   bed.pass(1)
   expect(bed.ask('c', { group: 'one' })).toMatchObject({ status: 'granted' })
 })
+
+test('decide() lets no other group wait for the retryAfterMs of a permanent failure', () => {
+  const bed = new Testbed()
+  const lease = bed.hold('a', { group: 'one' })
+  bed.ask('b', { group: 'two' })
+  bed.fail('a', lease, { permanent: true, retryAfterMs: 60_000 })
+  expect(bed.woken).toEqual(['a1', 'b1'])
+  expect(bed.ask('b', { group: 'two' })).toMatchObject({ status: 'granted' })
+  expect(bed.ask('c', { group: 'one' })).toMatchObject({ status: 'failed', retryAfterMs: 60_000 })
+})

@@ -94,6 +94,17 @@ describe('SqliteLockStore', () => {
     })
   }
 
+  test('refuses a change that comes after the end, and does no other harm', async () => {
+    const store = SqliteLockStore.open(await newPath())
+    await store.swap(KEY, 0, createRecord(KEY))
+    const { version } = (await store.read(KEY))!
+    await store[Symbol.asyncDispose]()
+    const late = [store.swap(KEY, version, { ...createRecord(KEY), lastToken: 7 }), store.deleteSession('s')]
+    const results = await Promise.allSettled(late)
+    expect(results.map(({ status }) => status)).toEqual(['rejected', 'rejected'])
+    await store[Symbol.asyncDispose]()
+  })
+
   test('refuses all changes of a turn when one of them cannot be written', async () => {
     const path = await newPath()
     await using store = SqliteLockStore.open(path)

@@ -33,7 +33,11 @@ export class CopyAnnouncer implements Disposable {
   /** Announces copies. Resolves when that has been tried once; never rejects. */
   async announce(digests: Iterable<Digest>): Promise<void> {
     for (const digest of digests) this.#owed.add(digest)
-    this.#paying ??= this.#pay().finally(() => (this.#paying = undefined))
+    this.#paying ??= this.#pay().finally(() => {
+      this.#paying = undefined
+      // What came after the last look, and before this one.
+      if (this.#owed.size > 0) this.#retryLater()
+    })
     await this.#paying
   }
 
@@ -79,9 +83,12 @@ export class CopyAnnouncer implements Disposable {
   }
 
   #retryLater(): void {
-    if (this.#disposed) return
-    clearTimeout(this.#timer)
-    this.#timer = setTimeout(() => void this.announce([]), RETRY_MS)
+    // What comes to be owed later must not put off what is owed already.
+    if (this.#disposed || this.#timer !== undefined) return
+    this.#timer = setTimeout(() => {
+      this.#timer = undefined
+      void this.announce([])
+    }, RETRY_MS)
     this.#timer.unref()
   }
 }

@@ -11,6 +11,7 @@ import type { LockCoordinator } from './lock-coordinator.ts'
 const digest = digestOf(Buffer.from('a blob'))
 const group = 'docker.io/library/app'
 const { signal } = new AbortController()
+const HOUR_MS = 3_600_000
 
 /** An address of its own, so that nobody takes the port while the server is away. */
 const host = '127.0.0.41'
@@ -107,6 +108,19 @@ describe('two nodes that want the same blob', () => {
     const turn = nextTurn(b)
     await lead.failed(new OciError('DENIED', 'not for you'))
     expect((await turn).kind).toBe('lead')
+  })
+
+  test('are both told at once when upstream wants to be left alone for long', async () => {
+    const [a, b] = [claimOf(await startNode('a')), claimOf(await startNode('b'))]
+    const lead = leadOf(await a.ask(signal))
+    await b.ask(signal)
+    const turn = nextTurn(b)
+    await lead.failed(new OciError('TOOMANYREQUESTS', 'slow down', { retryAfterMs: HOUR_MS }))
+    const error: unknown = expect.objectContaining({ code: 'TOOMANYREQUESTS', retryAfterMs: expect.any(Number) })
+    const told = await turn
+    expect(told).toEqual({ kind: 'refused', error })
+    const retryAfterMs = told.kind === 'refused' ? told.error.retryAfterMs : undefined
+    expect(retryAfterMs).toBeGreaterThan(HOUR_MS - 60_000)
   })
 
   test('hand over when the leader gives up its wish without a word', async () => {
@@ -228,6 +242,30 @@ describe('without the lock server', () => {
     await lead.completed()
     expect(a.status().degradedPulls).toBe(1)
     expect((await claimOf(await startNode('b')).ask(signal)).kind).toBe('copies')
+  })
+
+  test('a blob that was pulled meanwhile is announced when it is back, also in the same session', async () => {
+    await using proxy = await startCountingProxy({ target: server.url })
+    const sessions: string[] = []
+    const onSession = (id: string) => void sessions.push(id)
+    const a = await startNode('a', { url: proxy.url, lockTimeoutMs: 200, onSession })
+    // Renewals get through, so there is no new session that would announce everything.
+    proxy.fault = ({ url }) => (url.includes('/acquire') ? { kind: 'hang' } : undefined)
+    const claim = a.claim(digest, group)
+    await leadOf(await claim.ask(signal)).completed()
+    await claim[Symbol.asyncDispose]()
+    proxy.fault = undefined
+    const b = await startNode('b')
+    const copies = waitFor(
+      async () => {
+        await using other = b.claim(digest, group)
+        const answer = await other.ask(signal)
+        return answer.kind === 'copies' && answer.copies
+      },
+      { what: 'the copy to be announced', timeoutMs: 15_000 },
+    )
+    expect(await copies).toEqual([peer('a')])
+    expect(sessions).toHaveLength(1)
   })
 
   test('a node follows no longer: next() rejects, and asking again leads', async () => {

@@ -1,9 +1,14 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Claim, ClaimAnswer, Coordinator, CoordinationStatus } from './coordinator.ts'
 
 /** A coordinator that answers what a test tells it to, and keeps what it was told. */
 export class ScriptedCoordinator implements Coordinator {
   /** What claims were asked and told, in order. */
   readonly events: string[] = []
+  /** How often `next` was asked. */
+  nexts = 0
+  /** What `next` answers at once, however often it is asked, when nothing else was said. */
+  standing: ClaimAnswer | undefined
   readonly #asks: ClaimAnswer[]
   readonly #turns: (ClaimAnswer | Error)[] = []
   #turnCame = Promise.withResolvers<void>()
@@ -70,11 +75,17 @@ export class ScriptedCoordinator implements Coordinator {
   }
 
   async #next(signal: AbortSignal): Promise<ClaimAnswer> {
+    this.nexts++
     const aborted = Promise.withResolvers<never>()
     aborted.promise.catch(() => undefined)
     signal.addEventListener('abort', () => aborted.reject(signal.reason), { once: true })
     while (this.#turns.length === 0) {
       signal.throwIfAborted()
+      if (this.standing !== undefined) {
+        // As long as an answer takes at the very least, so that who asks without end does not stop everything.
+        await sleep(1)
+        return this.standing
+      }
       await Promise.race([this.#turnCame.promise, aborted.promise])
     }
     const turn = this.#turns.shift()!

@@ -61,6 +61,17 @@ describe('share()', () => {
     expect(await b.share('tag/x', succeed, { ...options, group: 'other' })).toBe('found')
   })
 
+  test('tells the others at once when upstream wants to be left alone for long', async () => {
+    const [a, b] = [await startNode('a'), await startNode('b')]
+    const retryAfterMs = 3_600_000
+    const fail = () => Promise.reject(new OciError('TOOMANYREQUESTS', 'slow down', { retryAfterMs }))
+    await expect(a.share('tag/x', fail, options)).rejects.toMatchObject({ code: 'TOOMANYREQUESTS' })
+    const told = (await failureOf(b.share('tag/x', () => Promise.resolve('found'), options))) as OciError
+    expect(told).toMatchObject({ code: 'TOOMANYREQUESTS', message: 'slow down' })
+    expect(told.retryAfterMs).toBeGreaterThan(retryAfterMs - 60_000)
+    expect(b.status().degradedPulls).toBe(0)
+  })
+
   test('lets the next one try after a passing failure', async () => {
     const [a, b] = [await startNode('a'), await startNode('b')]
     const fail = () => Promise.reject(new OciError('UNKNOWN', 'upstream failed'))

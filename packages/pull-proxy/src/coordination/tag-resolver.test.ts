@@ -4,6 +4,7 @@ import { expect, test } from 'vitest'
 import { parseRepository } from '../oci/repository.ts'
 import { createRegistryClient } from '../upstream/registry-client.testbed.ts'
 import { connectCoordinator } from './lock-coordinator.testbed.ts'
+import { ScriptedCoordinator } from './scripted-coordinator.testbed.ts'
 import { TagResolver } from './tag-resolver.ts'
 
 const { signal } = new AbortController()
@@ -33,3 +34,33 @@ test('a tag is resolved by one HEAD for all nodes, and a tag that is not there b
   expect(failed).toMatchObject([unknown, unknown])
   expect(registry.requests.countOf({ reference: 'none' })).toBe(1)
 })
+
+/** A coordinator that has the result of others for everything. */
+class SharingCoordinator extends ScriptedCoordinator {
+  readonly #value: unknown
+
+  constructor(value: unknown) {
+    super()
+    this.#value = value
+  }
+
+  override share<T>(): Promise<T> {
+    return Promise.resolve(this.#value as T)
+  }
+}
+
+test.each([{ digest: 'sha256:../../evil' }, { digest: 5 }, {}, null, 'text', 5, []])(
+  'what others share is not used when it is no target of a tag: %j',
+  async (value) => {
+    await using folder = await temporaryFolder('tags')
+    const layer = await createLayer({ folder: folder.path, sizeBytes: 4_096, seed: 'tags' })
+    const image = await createImage({ folder: folder.path, layers: [layer] })
+    await using registry = await startRegistryServer()
+    registry.contents.addImage(image, { repository: 'library/app', tag: 'latest' })
+    await using upstream = createRegistryClient(registry.url)
+    const target = { upstream, repository: parseRepository('library/app') }
+    const resolver = new TagResolver(new SharingCoordinator(value), 60_000, signal)
+    expect(await resolver.resolve(target, 'latest', signal)).toMatchObject({ digest: image.top.digest })
+    expect(registry.requests.countOf({ method: 'HEAD' })).toBe(1)
+  },
+)

@@ -41,6 +41,21 @@ test('batches() fails when a body is closed without an end', async () => {
   await expect(next).rejects.toThrow('closed')
 })
 
+test('batches() fails when a body has failed before anybody listened', async () => {
+  const body = new PassThrough()
+  body.once('error', () => undefined)
+  body.destroy(new Error('the cable was pulled'))
+  await new Promise((resolve) => body.once('close', resolve))
+  await expect(batches(body).next()).rejects.toThrow('the cable was pulled')
+})
+
+test('batches() fails when a body was closed before anybody listened', async () => {
+  const body = new PassThrough()
+  body.destroy()
+  await new Promise((resolve) => body.once('close', resolve))
+  await expect(batches(body).next()).rejects.toThrow('closed')
+})
+
 test('batches() makes the sender wait when nobody takes what has come', async () => {
   const body = new PassThrough({ highWaterMark: 64 * KIB })
   const reading = batches(body)

@@ -106,7 +106,7 @@ export class Flight {
     if (this.#facts !== undefined) this.#opened = openable()
     this.#facts = undefined
     this.#source = undefined
-    await this.#ingest.restart()
+    await this.#ingest.restart().catch(refuse)
     this.#wake()
   }
 
@@ -124,7 +124,8 @@ export class Flight {
     this.#error = error
     this.#opened.reject(error)
     this.#wake()
-    await this.#ingest.discard()
+    // A file that cannot be removed is removed at the next start; nobody can see it.
+    await this.#ingest.discard().catch(() => undefined)
     await this.#ingest.release()
   }
 

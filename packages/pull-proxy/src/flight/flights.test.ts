@@ -1,4 +1,5 @@
-import { readFile } from 'node:fs/promises'
+import { readFile, rm } from 'node:fs/promises'
+import { join } from 'node:path'
 import {
   createLayer,
   type Layer,
@@ -10,6 +11,7 @@ import {
 } from '@layerlock/test-support'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { readContent } from '../content/read-content.testbed.ts'
+import { ScriptedCoordinator } from '../coordination/scripted-coordinator.testbed.ts'
 import { failureOf } from '../failure-of.testbed.ts'
 import { type Digest, digestOf, parseDigest } from '../oci/digest.ts'
 import { parseRepository } from '../oci/repository.ts'
@@ -103,6 +105,64 @@ test('open() tries again after a flight that has failed', async () => {
   await node.flights.idle()
   registry.fault = undefined
   expect(await readAndClose(await node.flights.open(digest, request))).toBe(digest)
+})
+
+test('open() passes the failure of one repository on to nobody who asks through another', async () => {
+  registry.fault = ({ repository }) => (repository === 'library/other' ? { kind: 'delay', ms: 100 } : undefined)
+  const other = { ...request, repository: parseRepository('library/other') }
+  const failing = failureOf(node.flights.open(digest, other))
+  await isUnderWay()
+  const joining = node.flights.open(digest, request)
+  expect(await failing).toMatchObject({ code: 'BLOB_UNKNOWN' })
+  expect(await readAndClose(await joining)).toBe(digest)
+  expect(registry.requests.matching({ method: 'GET', digest }).map(({ repository }) => repository)).toEqual([
+    'library/other',
+    'library/app',
+  ])
+})
+
+/** A node that leads twice; what comes of its first lead is told only when a gate opens. */
+async function startHeldUp(): Promise<{ held: TestNode; told: Promise<void>; open: () => void }> {
+  const gate = Promise.withResolvers<void>()
+  const told = Promise.withResolvers<void>()
+  const tell = () => {
+    told.resolve()
+    return gate.promise
+  }
+  const coordinator = new ScriptedCoordinator()
+  coordinator.willAnswer({ kind: 'lead', lead: { completed: tell, failed: tell, released: tell } }, coordinator.lead)
+  const held = await startNode({ name: 'held-up', folder: folder.path, coordinator })
+  return { held, told: told.promise, open: gate.resolve }
+}
+
+test('open() does not join a flight that has failed, while the others are still being told', async () => {
+  const { held, told, open } = await startHeldUp()
+  await using _ = held
+  try {
+    registry.fault = () => ({ kind: 'status', status: 404 })
+    expect(await failureOf(held.flights.open(digest, request))).toMatchObject({ code: 'BLOB_UNKNOWN' })
+    await told
+    registry.fault = undefined
+    expect(await held.flights.status()).toEqual([])
+    expect(await readAndClose(await held.flights.open(digest, request))).toBe(digest)
+  } finally {
+    open()
+  }
+})
+
+test('open() fetches again what was deleted while its flight still tells of it', async () => {
+  const { held, told, open } = await startHeldUp()
+  await using _ = held
+  try {
+    await readAndClose(await held.flights.open(digest, request))
+    await told
+    const [, hex] = digest.split(':')
+    await rm(join(folder.path, 'held-up', 'blobs', 'sha256', hex!))
+    expect(await readAndClose(await held.flights.open(digest, request))).toBe(digest)
+    expect(registry.requests.countOf({ method: 'GET', digest })).toBe(2)
+  } finally {
+    open()
+  }
 })
 
 test('open() rejects when the store cannot take the blob, and tries again the next time', async () => {

@@ -6,9 +6,12 @@ import {
   startRegistryServer,
   temporaryFolder,
   type TemporaryFolder,
+  waitFor,
 } from '@layerlock/test-support'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { failureOf } from '../failure-of.testbed.ts'
 import { startHttpServer } from '../http-server.testbed.ts'
+import { OciError } from '../oci/oci-error.ts'
 import { parseRepository } from '../oci/repository.ts'
 import { HttpExchange } from './http-exchange.ts'
 import { createRegistryClient } from './registry-client.testbed.ts'
@@ -78,6 +81,20 @@ test('callers that are refused in the same moment share one request for a token'
   const asked = [1, 2, 3].map(() => tokens.answer(challenge, repository, undefined))
   expect(await Promise.all(asked)).toEqual(['abc', 'abc', 'abc'])
   expect(server.requests).toHaveLength(1)
+})
+
+test('callers that share a request for a token share its failure', async () => {
+  await using server = await startHttpServer((_request, response) => {
+    setTimeout(() => response.writeHead(429).end(), 30)
+  })
+  await using exchange = new HttpExchange({ connectMs: 1_000, headersMs: 1_000, idleMs: 1_000 })
+  const tokens = new TokenSource({ exchange, base: new URL(server.url), onRequest: () => undefined })
+  const ask = () => failureOf(tokens.answer(`Bearer realm="${server.url}/token"`, repository, undefined))
+  const first = ask()
+  await waitFor(() => server.requests.length === 1, { what: 'the request for a token' })
+  const failures = await Promise.all([first, ask(), ask()])
+  expect(failures.every((failure) => failure instanceof OciError && failure.code === 'TOOMANYREQUESTS')).toBe(true)
+  expect(server.requests.length).toBeLessThanOrEqual(2)
 })
 
 test('a token that is refused is replaced, once for all who used it', async () => {
