@@ -119,10 +119,10 @@ export class Flight {
   }
 
   /** Ends it without a blob: readers are cut. */
-  async fail(error: Error): Promise<void> {
+  async fail(reason: Error): Promise<void> {
     if (this.#error !== undefined) return
-    this.#error = error
-    this.#opened.reject(error)
+    this.#error = reason
+    this.#opened.reject(reason)
     this.#wake()
     // A file that cannot be removed is removed at the next start; nobody can see it.
     await this.#ingest.discard().catch(() => undefined)
