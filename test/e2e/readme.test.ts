@@ -16,6 +16,7 @@ import {
   startProcess,
   startRegistryServer,
   temporaryFolder,
+  waitFor,
 } from '@layerlock/test-support'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 
@@ -85,8 +86,16 @@ describe('the README', () => {
     const layer = image.layers[0]!
     const blob = await httpGet(here(`http://127.0.0.1:5050/v2/library/app/blobs/${layer.digest}`))
     expect(blob).toMatchObject({ status: 200, digest: layer.digest })
-    const lock = await httpGet(here(`http://127.0.0.1:7400/v1/locks/blob/${layer.digest}`), { keepBody: true })
-    expect(JSON.parse(lock.body!.toString())).toMatchObject({ state: 'done', outcome: { copyCount: 1 } })
+    // The client has its bytes before they are on the proxy's disk, and the lock server is told after that.
+    const record = await waitFor(
+      async () => {
+        const lock = await httpGet(here(`http://127.0.0.1:7400/v1/locks/blob/${layer.digest}`), { keepBody: true })
+        const shown = JSON.parse(lock.body!.toString()) as { state: string; outcome?: { copyCount: number } }
+        return shown.state === 'done' && shown
+      },
+      { what: 'the lock server to be told' },
+    )
+    expect(record.outcome).toMatchObject({ copyCount: 1 })
   })
 
   test.skipIf(!requireBinaries('curl').available)('shows the status', async () => {
