@@ -32,6 +32,16 @@ export function failOptions({ permanent, retryAfterMs }: OciError): FailOptions 
   return { permanent: permanent || (retryAfterMs ?? 0) > MAX_SILENT_PAUSE_MS, retryAfterMs }
 }
 
+/** The other way round: a failure that another node has told. */
+export function toldError({ code, message }: WorkFailure, retryAfterMs: number | undefined): OciError {
+  return new OciError(parseOciErrorCode(code), message, { retryAfterMs })
+}
+
+interface WorkFailure {
+  readonly code: string
+  readonly message: string
+}
+
 /** A wish for a blob at the lock server. */
 export class LockClaim implements Claim {
   readonly #options: LockClaimOptions
@@ -127,10 +137,8 @@ function claimAnswer(answer: Exclude<TicketAnswer, { status: 'granted' }>): Clai
   switch (answer.status) {
     case 'done':
       return { kind: 'copies', copies: answer.copies, outcome: answer.fencingToken }
-    case 'failed': {
-      const { error, retryAfterMs } = answer
-      return { kind: 'refused', error: new OciError(parseOciErrorCode(error.code), error.message, { retryAfterMs }) }
-    }
+    case 'failed':
+      return { kind: 'refused', error: toldError(answer.error, answer.retryAfterMs) }
     case 'queued':
       return { kind: 'follow', source: answer.source }
     case 'busy':

@@ -1,11 +1,11 @@
 import { LockClient, LockError, LockFailedError } from '@layerlock/client'
 import type { FastifyBaseLogger } from 'fastify'
 import type { Digest } from '../oci/digest.ts'
-import { OciError, parseOciErrorCode } from '../oci/oci-error.ts'
+import { OciError } from '../oci/oci-error.ts'
 import type { Claim, CoordinationStatus, Coordinator, ShareOptions } from './coordinator.ts'
 import { CopyAnnouncer } from './copy-announcer.ts'
 import { Degradation } from './degradation.ts'
-import { failOptions, LockClaim } from './lock-claim.ts'
+import { failOptions, LockClaim, toldError } from './lock-claim.ts'
 
 export interface LockCoordinatorOptions {
   readonly url: string
@@ -105,10 +105,7 @@ export class LockCoordinator implements Coordinator {
       if (done !== undefined) return done.value
       signal.throwIfAborted()
       if (ours !== undefined || !(error instanceof LockError)) throw ours ?? error
-      if (error instanceof LockFailedError) {
-        const { retryAfterMs } = error
-        throw new OciError(parseOciErrorCode(error.error.code), error.error.message, { retryAfterMs })
-      }
+      if (error instanceof LockFailedError) throw toldError(error.error, error.retryAfterMs)
       this.#options.logger.warn({ err: error, key }, 'the lock server does not answer; going on without it')
       this.#degradation.failed()
       return this.#alone(work)

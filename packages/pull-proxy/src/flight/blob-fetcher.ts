@@ -76,7 +76,7 @@ export class BlobFetcher {
       await lead.completed()
     } catch (error) {
       // The readers first: they must not wait for the lock server to learn that there is nothing to wait for.
-      await flight.fail(asError(error))
+      await flight.fail(error)
       if (signal.aborted || error instanceof StoreWriteError) await lead.released()
       else await lead.failed(error instanceof OciError ? error : new OciError('UNKNOWN', describe(error)))
       throw error
@@ -196,10 +196,6 @@ export class BlobFetcher {
       return fault
     }
   }
-}
-
-function asError(error: unknown): Error {
-  return error instanceof Error ? error : new OciError('UNKNOWN', String(error))
 }
 
 function asPeerError(error: unknown, peer: Peer): PeerError {

@@ -119,10 +119,10 @@ export class Flight {
   }
 
   /** Ends it without a blob: readers are cut. */
-  async fail(reason: Error): Promise<void> {
+  async fail(reason: unknown): Promise<void> {
     if (this.#error !== undefined) return
-    this.#error = reason
-    this.#opened.reject(reason)
+    this.#error = reason instanceof Error ? reason : new OciError('UNKNOWN', String(reason))
+    this.#opened.reject(this.#error)
     this.#wake()
     // A file that cannot be removed is removed at the next start; nobody can see it.
     await this.#ingest.discard().catch(() => undefined)

@@ -1,6 +1,5 @@
 import type { Content, ContentStore } from '../content/content-store.ts'
 import type { Digest } from '../oci/digest.ts'
-import { OciError } from '../oci/oci-error.ts'
 import type { FastifyBaseLogger } from 'fastify'
 import type { BlobFetcher } from './blob-fetcher.ts'
 import { type FetchRequest, groupOf } from './fetch-request.ts'
@@ -124,7 +123,7 @@ export class Flights {
         await this.#fetcher.run(flight, request)
       } catch (error) {
         this.#logger.warn({ digest, repository: request.repository, err: error }, 'a blob could not be fetched')
-        await flight.fail(error instanceof Error ? error : new OciError('UNKNOWN', String(error)))
+        await flight.fail(error)
       }
     } catch (error) {
       this.#logger.error({ digest, err: error }, 'the store cannot take a blob')
