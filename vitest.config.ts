@@ -12,7 +12,7 @@ export default defineConfig({
           name: 'unit',
           // A net, not a measure: a busy machine may take long, and no test asserts on time.
           testTimeout: 60_000,
-          include: ['packages/*/src/**/*.test.ts', 'test/{arch,docs,support}/**/*.test.ts'],
+          include: ['packages/*/src/**/*.test.ts', 'test/{arch,docs,support}/**/*.test.ts', 'bench/src/**/*.test.ts'],
         },
       },
       {
@@ -21,6 +21,24 @@ export default defineConfig({
           include: ['test/e2e/**/*.test.ts'],
           testTimeout: 180_000,
           hookTimeout: 300_000,
+          fileParallelism: false,
+        },
+      },
+      {
+        // Builds and packs the packages, and uses them as users would.
+        test: {
+          name: 'pack',
+          include: ['test/pack/**/*.test.ts'],
+          testTimeout: 120_000,
+          hookTimeout: 300_000,
+        },
+      },
+      {
+        // Real processes that are killed and stopped, and the simulation of a bad network.
+        test: {
+          name: 'faults',
+          include: ['test/{faults,interleaving}/**/*.test.ts'],
+          testTimeout: 900_000,
           fileParallelism: false,
         },
       },

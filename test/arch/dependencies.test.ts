@@ -13,6 +13,9 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   cli: ['@layerlock/proxy', '@layerlock/server'],
 }
 
+/** What users of the client test with: the only part of it that needs the server, which is an optional peer. */
+const TESTING_KIT = '/lock-client/src/testing/'
+
 /** Folders that only some others may import, by what they hold. */
 const INSIDE: readonly { readonly folder: string; readonly mayImport: readonly string[] }[] = [
   { folder: 'lock-server/src/core', mayImport: ['core'] },
@@ -39,11 +42,27 @@ describe('the packages', () => {
       const { dependencies = {} } = JSON.parse(text) as { dependencies?: Record<string, string> }
       const ours = Object.keys(dependencies).filter((dependency) => dependency.startsWith('@layerlock/'))
       expect(ours.filter((dependency) => !allowed.includes(dependency))).toEqual([])
-      const imported = sourcesIn(`${name}/src`).flatMap(importsOf)
+      const sources = sourcesIn(`${name}/src`).filter((file) => !file.includes(TESTING_KIT))
+      const imported = sources.flatMap(importsOf)
       const foreign = imported.filter((path) => path.startsWith('@layerlock/') && !allowed.includes(path))
       expect(foreign).toEqual([])
     })
   }
+
+  test('the testing kit of the client needs the server as an optional peer, and nothing else imports the kit', () => {
+    const text = readFileSync(join(ROOT, 'packages', 'lock-client', 'package.json'), 'utf8')
+    const { peerDependencies, peerDependenciesMeta } = JSON.parse(text) as Record<string, Record<string, object>>
+    expect(Object.keys(peerDependencies!)).toEqual(['@layerlock/server'])
+    expect(peerDependenciesMeta).toEqual({ '@layerlock/server': { optional: true } })
+    const kit = sourcesIn('lock-client/src/testing').flatMap(importsOf)
+    const ours = new Set(kit.filter((path) => path.startsWith('@layerlock/')))
+    expect([...ours].toSorted()).toEqual(['@layerlock/protocol', '@layerlock/server'])
+    const others = sourcesIn('*/src').filter((file) => !file.includes(TESTING_KIT))
+    const users = others.filter((file) =>
+      importsOf(file).some((path) => /(^@layerlock\/client|\.)\/testing\b/.test(path)),
+    )
+    expect(users).toEqual([])
+  })
 
   test('only the coordination folder of the proxy knows the lock client', () => {
     const others = sourcesIn('pull-proxy/src').filter((file) => !file.includes('/coordination/'))

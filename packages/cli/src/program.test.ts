@@ -1,8 +1,9 @@
 import { once } from 'node:events'
-import { writeFile } from 'node:fs/promises'
+import { mkdir, writeFile } from 'node:fs/promises'
 import { type AddressInfo, createServer } from 'node:net'
 import { join } from 'node:path'
 import {
+  createCertificate,
   createLayer,
   httpGet,
   type LogLine,
@@ -26,6 +27,10 @@ let folder: TemporaryFolder
 beforeAll(async () => {
   folder = await temporaryFolder('cli')
   await writeFile(join(folder.path, 'empty'), '')
+  await writeFile(join(folder.path, 'roles'), 'one\ntwo admin\n')
+  await createCertificate(folder.path)
+  await mkdir(join(folder.path, 'other'))
+  await createCertificate(join(folder.path, 'other'))
   await writeFile(join(folder.path, 'typo.toml'), '[proxy]\nlistne = "127.0.0.1:0"\n')
 })
 
@@ -115,6 +120,29 @@ describe('wrong usage ends with 2 and names what is wrong:', () => {
     ['server --store paper', 'store: "paper" is not allowed; expected '],
     ['server --store memory --listen 127.0.0.1:99999', 'listen: "127.0.0.1:99999" is not allowed; expected HOST:PORT'],
     ['server --store memory --token-file FOLDER/empty', 'tokenFile: '],
+    [
+      'server --store memory --token-file FOLDER/roles',
+      'roles, line 2: admin" is not allowed; expected the role to be client or operator',
+    ],
+    ['server --store memory --tls-cert FOLDER/certificate.pem', 'tlsKey: is missing; expected a file, because tlsCert'],
+    ['server --store memory --tls-key FOLDER/key.pem', 'tlsCert: is missing; expected a file, because tlsKey'],
+    ['server --store memory --tls-cert FOLDER/none --tls-key FOLDER/key.pem', 'tlsCert: '],
+    ['server --store memory --tls-cert FOLDER/certificate.pem --tls-key FOLDER/none', 'tlsKey: '],
+    ['server --store memory --tls-cert FOLDER/empty --tls-key FOLDER/key.pem', 'expected a certificate as PEM'],
+    ['server --store memory --tls-cert FOLDER/certificate.pem --tls-key FOLDER/empty', 'expected a private key as PEM'],
+    [
+      'server --store memory --tls-cert FOLDER/certificate.pem --tls-key FOLDER/other/key.pem',
+      'expected the key of the certificate in tlsCert',
+    ],
+    ['server --store memory --max-body 1MB', 'maxBody: "1MB" is not allowed; expected a size such as'],
+    ['server --store memory --max-value 0', 'maxValue: "0" is not allowed; expected a size such as'],
+    ['server --store memory --max-queue 1e3', 'maxQueue: "1e3" is not allowed; expected a whole number'],
+    ['server --store memory --max-keys -1', 'maxKeys: "-1" is not allowed; expected a whole number'],
+    ['server --store memory --max-sessions few', 'maxSessions: "few" is not allowed; expected a whole number'],
+    ['server --store memory --drain 5', 'drain: "5" is not allowed; expected a duration'],
+    ['server --store memory --legacy-hold 5', 'legacyHold: "5" is not allowed; expected a duration'],
+    ['server --store memory --legacy-retain 0s', 'legacyRetain: "0s" is not allowed; expected more than 0s'],
+    ['server --store memory --legacy-api extra', 'too many arguments'],
     [`up ${good} --server-listen x`, 'serverListen: "x" is not allowed; expected HOST:PORT'],
   ])('layerlock %s', async (line, message) => {
     const { code, stdout, stderr } = await runHere(line)
@@ -136,7 +164,15 @@ describe('help', () => {
     ['--help', ['server', 'proxy', 'up']],
     ['help', ['server', 'proxy', 'up']],
     ['proxy --help', ['--upstream', 'LAYERLOCK_UPSTREAM', '127.0.0.1:5050']],
-    ['server --help', ['--listen', 'LAYERLOCK_LISTEN']],
+    [
+      'server --help',
+      ['--listen', 'LAYERLOCK_LISTEN', '--token-file', '--tls-cert', '--tls-key', '--max-body', '--max-value'].concat([
+        '--max-queue',
+        '--max-keys',
+        '--max-sessions',
+        '--drain',
+      ]),
+    ],
     ['up --help', ['--server-listen']],
     ['--version', ['0.1.0']],
   ])('layerlock %s ends with 0', async (line, words) => {

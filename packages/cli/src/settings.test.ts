@@ -4,7 +4,7 @@ import { temporaryFolder, type TemporaryFolder } from '@layerlock/test-support'
 import { Command } from 'commander'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { createCommand, flag } from './commands/common-options.ts'
-import { optional, required, type Settings, settingsOf } from './settings.ts'
+import { enabled, optional, required, type Settings, settingsOf } from './settings.ts'
 
 let folder: TemporaryFolder
 let file: string
@@ -25,6 +25,8 @@ function settingsFrom(...args: string[]): Settings {
     .addOption(flag('--listen <host:port>', 'where', '127.0.0.1:5050'))
     .addOption(flag('--peer-listen <host:port>', 'where'))
     .addOption(flag('--upstream <name=url...>', 'which'))
+    .addOption(flag('--fast', 'whether'))
+    .addOption(flag('--max-keys <count>', 'how many'))
     .action(() => undefined)
   new Command('layerlock')
     .addCommand(command)
@@ -66,6 +68,35 @@ test.each([
   expect(await settingsWith(`[proxy]\n${toml}`)).toMatchObject({ upstream })
 })
 
+test('a count or a size can be written as a number', async () => {
+  expect(await settingsWith('[proxy]\nmaxKeys = 1_000')).toMatchObject({ maxKeys: '1000' })
+})
+
+test('a switch is off unless it is given by a flag, the environment or the file', async () => {
+  expect(enabled(settingsFrom(), 'fast')).toBe(false)
+  expect(enabled(settingsFrom('--fast'), 'fast')).toBe(true)
+  expect(enabled(await settingsWith('[proxy]\nfast = true'), 'fast')).toBe(true)
+  expect(enabled(await settingsWith('[proxy]\nfast = false'), 'fast')).toBe(false)
+  expect(enabled(await settingsWith('[proxy]\nfast = false', '--fast'), 'fast')).toBe(true)
+})
+
+test.each([
+  ['true', true],
+  ['1', true],
+  ['false', false],
+  ['0', false],
+  ['', false],
+])('a switch of the environment goes over the file: %s', async (value, isOn) => {
+  vi.stubEnv('LAYERLOCK_FAST', value)
+  expect(enabled(settingsFrom(), 'fast')).toBe(isOn)
+  expect(enabled(await settingsWith(`[proxy]\nfast = ${!isOn}`), 'fast')).toBe(isOn)
+})
+
+test('a switch of the environment that is neither on nor off is refused', () => {
+  vi.stubEnv('LAYERLOCK_FAST', 'yes')
+  expect(() => settingsFrom()).toThrow('fast: "yes" is not allowed; expected true or false')
+})
+
 test('tables of other commands are passed over', async () => {
   expect(await settingsWith('[server]\nanything = 1\n[proxy]\nlisten = "file:1"')).toMatchObject({ listen: 'file:1' })
 })
@@ -74,6 +105,9 @@ test.each([
   ['[proxy]\nlistne = "x:1"', 'proxy.listne: "x:1" is not allowed; expected one of'],
   ['[proxy]\nconfig = "x"', 'proxy.config: "x" is not allowed'],
   ['[proxy]\nlisten = 5050', 'proxy.listen: 5050 is not allowed; expected a string'],
+  ['[proxy]\nmaxKeys = 1.5', 'proxy.maxKeys: 1.5 is not allowed; expected a string'],
+  ['[proxy]\nfast = "true"', 'proxy.fast: "true" is not allowed; expected true or false'],
+  ['[proxy]\nfast = 1', 'proxy.fast: 1 is not allowed; expected true or false'],
   ['[proxy]\nlisten = true', 'proxy.listen: true is not allowed; expected a string'],
   ['[proxy]\nupstream = "a=http://a"', 'proxy.upstream: "a=http://a" is not allowed; expected a list'],
   ['[proxy]\nupstream = [1]', 'proxy.upstream: [1] is not allowed; expected a list'],

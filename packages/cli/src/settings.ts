@@ -13,13 +13,13 @@ export type Settings = Readonly<Record<string, string | readonly string[] | unde
  * @throws {UsageError} for a file that cannot be read, and for names and types that are not known
  */
 export function settingsOf(command: Command): Settings {
-  const given = command.opts<Record<string, string | string[] | undefined>>()
+  const given = withSwitches(command)
   const path = given['config']
   if (typeof path !== 'string') return given
   const commands = command.parent?.commands.map((each) => each.name()) ?? [command.name()]
   const table = readTable(path, command.name(), commands)
   const known = new Map(command.options.map((option) => [option.attributeName(), option]))
-  const merged: Record<string, string | readonly string[] | undefined> = { ...given }
+  const merged: Record<string, Settings[string]> = { ...given }
   for (const [name, value] of Object.entries(table)) {
     const option = known.get(name)
     const setting = `${path}: ${command.name()}.${name}`
@@ -32,6 +32,38 @@ export function settingsOf(command: Command): Settings {
     if (source === undefined || source === 'default') merged[name] = read
   }
   return merged
+}
+
+/**
+ * What flags and environment say. Commander takes whatever stands in the variable of a flag without a value for a yes, so
+ * that is read here.
+ */
+function withSwitches(command: Command): Settings {
+  const given: Record<string, Settings[string]> = { ...command.opts<Settings>() }
+  for (const option of command.options.filter(isSwitch)) {
+    const name = option.attributeName()
+    const source = command.getOptionValueSource(name)
+    if (source === undefined) continue
+    const text = source === 'env' ? (process.env[option.envVar ?? ''] ?? '') : 'true'
+    const value = SWITCH_TEXTS.get(text)
+    if (value === undefined) throw new UsageError(name, text, 'true or false')
+    given[name] = value
+  }
+  return given
+}
+
+/** What may stand in the variable of a switch; one that is empty is off. */
+const SWITCH_TEXTS: ReadonlyMap<string, 'true' | 'false'> = new Map([
+  ['true', 'true'],
+  ['1', 'true'],
+  ['false', 'false'],
+  ['0', 'false'],
+  ['', 'false'],
+])
+
+/** Whether a flag takes no value: it is there or not. */
+function isSwitch(option: Option): boolean {
+  return option.isBoolean()
 }
 
 /** @param commands the names of all tables that there may be */
@@ -53,8 +85,14 @@ function readTable(path: string, name: string, commands: readonly string[]): Rec
 
 /** A list can also be written as a table: `[proxy.upstream] "docker.io" = "https://…"`. */
 function readValue(setting: string, value: unknown, option: Option): string | readonly string[] {
+  if (isSwitch(option)) {
+    if (typeof value === 'boolean') return String(value)
+    throw new UsageError(setting, value, 'true or false')
+  }
   if (!option.variadic) {
     if (typeof value === 'string') return value
+    // What is a number anyway need not be quoted.
+    if (Number.isSafeInteger(value) && /<(?:count|size)>/.test(option.flags)) return String(value)
     throw new UsageError(setting, value, 'a string')
   }
   const items = isTable(value)
@@ -79,4 +117,9 @@ export function required(settings: Settings, name: string, allowed: string): str
 export function optional(settings: Settings, name: string): string | undefined {
   const value = settings[name]
   return typeof value === 'string' && value !== '' ? value : undefined
+}
+
+/** A setting that is on or off; off unless it was given. */
+export function enabled(settings: Settings, name: string): boolean {
+  return settings[name] === 'true'
 }

@@ -1,9 +1,6 @@
-import { writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
-import { temporaryFolder } from '@layerlock/test-support'
 import { describe, expect, test } from 'vitest'
 import { UsageError } from './usage-error.ts'
-import { parseAddress, parseDuration, parseHttpUrl, parseUpstream, readTokens } from './values.ts'
+import { parseAddress, parseCount, parseDuration, parseHttpUrl, parseSize, parseUpstream } from './values.ts'
 
 describe('parseAddress()', () => {
   test.each([
@@ -87,28 +84,34 @@ describe('parseDuration()', () => {
   })
 })
 
-describe('readTokens()', () => {
-  async function read(text: string): Promise<string[]> {
-    await using folder = await temporaryFolder('tokens')
-    const path = join(folder.path, 'tokens')
-    await writeFile(path, text)
-    return readTokens('tokenFile', path)
-  }
-
-  test('reads one token a line, without comments', async () => {
-    expect(await read('# for the nodes\none\n\n  two  \r\n#three\n')).toEqual(['one', 'two'])
+describe('parseSize()', () => {
+  test.each([
+    ['1', 1],
+    ['65536', 65_536],
+    ['64KiB', 65_536],
+    ['1MiB', 1_048_576],
+    ['2GiB', 2_147_483_648],
+  ])('reads %s', (text, bytes) => {
+    expect(parseSize('maxBody', text)).toBe(bytes)
   })
 
-  test.each(['', '\n# nothing\n'])('refuses a file without a token: %j', async (text) => {
-    await expect(read(text)).rejects.toThrow('at least one token')
+  test.each(['', '0', '0KiB', '-1', '1.5MiB', '1 MiB', '1MB', '1kib', 'MiB', '999999999999999GiB'])(
+    'refuses %j',
+    (text) => {
+      expect(() => parseSize('maxBody', text)).toThrow(/^maxBody: .* expected a size such as 65536, 64KiB or 1MiB/)
+    },
+  )
+})
+
+describe('parseCount()', () => {
+  test.each([
+    ['1', 1],
+    ['1000000', 1_000_000],
+  ])('reads %s', (text, count) => {
+    expect(parseCount('maxKeys', text)).toBe(count)
   })
 
-  test('refuses a token that could not stand in a header, and does not show it', async () => {
-    const message = expect.not.stringContaining('secret')
-    await expect(read('good\nsecret word\n')).rejects.toMatchObject({ name: 'UsageError', message })
-  })
-
-  test('refuses a file that cannot be read, and says why', () => {
-    expect(() => readTokens('tokenFile', '/nowhere/tokens')).toThrow(/^tokenFile: .*ENOENT/)
+  test.each(['', '0', '-1', '1.5', '1e6', '1_000', 'many', '9'.repeat(16)])('refuses %j', (text) => {
+    expect(() => parseCount('maxKeys', text)).toThrow(/^maxKeys: .* expected a whole number, at least 1$/)
   })
 })

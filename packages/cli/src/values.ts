@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs'
 import { UsageError } from './usage-error.ts'
 
 /** Reads `HOST:PORT`; an IPv6 address stands in brackets. @throws {UsageError} */
@@ -39,22 +38,22 @@ export function parseDuration(setting: string, text: string): number {
   throw new UsageError(setting, text, `a duration such as 500ms, 10s, 5m or 1h, at most ${MAX_HOURS}h`)
 }
 
-/** Reads a file of secrets, one a line; empty lines and lines that begin with `#` do not count. @throws {UsageError} */
-export function readTokens(setting: string, path: string): string[] {
-  let text: string
-  try {
-    text = readFileSync(path, 'utf8')
-  } catch (error) {
-    throw new UsageError(setting, path, `a file that can be read (${(error as Error).message})`)
-  }
-  const tokens = text
-    .split('\n')
-    .map((line) => line.trim())
-    .filter((line) => line !== '' && !line.startsWith('#'))
-  if (tokens.length === 0) throw new UsageError(setting, path, 'a file with at least one token in it')
-  const bad = tokens.findIndex((token) => !/^[!-~]+$/.test(token))
-  if (bad >= 0) throw new UsageError(setting, `${path}, token ${bad + 1}`, 'printable characters without spaces')
-  return tokens
+const UNITS_BYTES = { KiB: 1_024, MiB: 1_024 ** 2, GiB: 1_024 ** 3 } as const
+
+/** Reads a size such as `65536`, `64KiB`, `1MiB` or `2GiB`, as bytes; at least 1. @throws {UsageError} */
+export function parseSize(setting: string, text: string): number {
+  const match = /^(\d{1,15})(KiB|MiB|GiB)?$/.exec(text)
+  const unit = match?.[2] as keyof typeof UNITS_BYTES | undefined
+  const bytes = Number(match?.[1]) * (unit === undefined ? 1 : UNITS_BYTES[unit])
+  if (bytes >= 1 && Number.isSafeInteger(bytes)) return bytes
+  throw new UsageError(setting, text, 'a size such as 65536, 64KiB or 1MiB, at least 1')
+}
+
+/** Reads how many there may be: a whole number, at least 1. @throws {UsageError} */
+export function parseCount(setting: string, text: string): number {
+  const count = /^\d{1,15}$/.test(text) ? Number(text) : 0
+  if (count >= 1) return count
+  throw new UsageError(setting, text, 'a whole number, at least 1')
 }
 
 /** A URL in an error message shows no credentials. */

@@ -1,6 +1,8 @@
 import { hostname } from 'node:os'
 import { SESSION_TTL_MS } from '@layerlock/protocol'
+import { checkDuration } from './argument-checks.ts'
 import { type Logger, silentLogger } from './logger.ts'
+import { DEFAULT_RETRIES_PER_SECOND } from './retry-budget.ts'
 
 export interface LockClientOptions {
   /** The lock server, such as `http://127.0.0.1:7400`. Default: the environment's `LAYERLOCK_URL`. */
@@ -26,6 +28,11 @@ export interface LockClientOptions {
   readonly tryTimeoutMs?: number | undefined
   /** How long the server may be away before calls give up, in milliseconds. Default 30,000. */
   readonly unavailableTimeoutMs?: number | undefined
+  /**
+   * How many retries a second this client may send at the least, all calls together; each ten calls allow one more.
+   * Retries beyond that wait for their turn, within `unavailableTimeoutMs`. 1 to 10,000, default 10.
+   */
+  readonly retriesPerSecond?: number | undefined
   /** Used instead of undici: `(...call) => globalThis.fetch(...call)` for what intercepts the global one. */
   readonly fetch?: typeof globalThis.fetch | undefined
   readonly logger?: Logger | undefined
@@ -38,6 +45,7 @@ export interface CheckedOptions extends Omit<LockClientOptions, 'url' | 'logger'
   readonly node: string
   readonly tryTimeoutMs: number
   readonly unavailableTimeoutMs: number
+  readonly retriesPerSecond: number
   readonly logger: Logger
 }
 
@@ -59,6 +67,10 @@ export function checkOptions(options: LockClientOptions): CheckedOptions {
   checkDuration('disconnectGraceMs', options.disconnectGraceMs, 0, greatest)
   checkDuration('tryTimeoutMs', options.tryTimeoutMs, 1, 600_000)
   checkDuration('unavailableTimeoutMs', options.unavailableTimeoutMs, 0, Infinity)
+  const { retriesPerSecond = DEFAULT_RETRIES_PER_SECOND } = options
+  if (!(retriesPerSecond >= 1 && retriesPerSecond <= 10_000)) {
+    throw new TypeError(`retriesPerSecond: expected a number from 1 to 10,000, got ${retriesPerSecond}`)
+  }
   return {
     ...options,
     url,
@@ -66,17 +78,11 @@ export function checkOptions(options: LockClientOptions): CheckedOptions {
     node: node ?? hostname(),
     tryTimeoutMs: options.tryTimeoutMs ?? 5_000,
     unavailableTimeoutMs: options.unavailableTimeoutMs ?? 30_000,
+    retriesPerSecond,
     logger: options.logger ?? silentLogger,
   }
 }
 
 function isHttpUrl(text: string): boolean {
   return URL.canParse(text) && /^https?:$/.test(new URL(text).protocol)
-}
-
-function checkDuration(name: string, value: number | undefined, least: number, greatest: number): void {
-  if (value === undefined || (value >= least && value <= greatest && (Number.isInteger(value) || value === Infinity))) {
-    return
-  }
-  throw new TypeError(`${name}: expected ${least} to ${greatest} milliseconds, a whole number, got ${value}`)
 }

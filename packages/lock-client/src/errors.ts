@@ -1,7 +1,7 @@
 import type { ErrorCode, WorkError } from '@layerlock/protocol'
 
 /** Codes that only the client gives; the others come from the server, see `docs/errors.md`. */
-export type ClientErrorCode = ErrorCode | 'timeout' | 'failed' | 'unavailable' | 'closed'
+export type ClientErrorCode = ErrorCode | 'timeout' | 'failed' | 'unavailable' | 'closed' | 'outcome_invalid'
 
 export interface LockErrorOptions extends ErrorOptions {
   /** The key that the call was about. */
@@ -81,5 +81,17 @@ export class ClientClosedError extends LockError {
   override readonly name = 'ClientClosedError'
   constructor() {
     super('closed', 'this LockClient was closed')
+  }
+}
+
+/** Two outcomes in a row did not pass the caller's `verify`. */
+export class OutcomeInvalidError extends LockError {
+  override readonly name = 'OutcomeInvalidError'
+  /** The fencing token of the second one, which was left as it is. */
+  readonly fencingToken: number
+
+  constructor(fencingToken: number, options: LockErrorOptions) {
+    super('outcome_invalid', `the outcome of ${options.key ?? 'the key'} is invalid, and so is the one before`, options)
+    this.fencingToken = fencingToken
   }
 }

@@ -1,11 +1,17 @@
 import type { Granted, WorkError } from '@layerlock/protocol'
+import { checkDuration, MAX_DELAY_MS, MAX_DURATION_MS } from './argument-checks.ts'
+import type { CallOptions } from './call-options.ts'
+import { isObserved, type LeaseMessage, publish } from './diagnostics.ts'
 import { LeaseLostError, LockError } from './errors.ts'
+import { LeaseEnd } from './lease-end.ts'
 import { type LiveSession, SAFETY_MARGIN } from './live-session.ts'
 import type { AnswerOf, BodyOf, LockApi, RouteName } from './lock-api.ts'
 import type { Logger } from './logger.ts'
 import { retry } from './retry.ts'
+import type { RetryBudget } from './retry-budget.ts'
+import { orAborted } from './sleep.ts'
 
-export interface CompleteOptions {
+export interface CompleteOptions extends CallOptions {
   /** Any JSON value, told to everyone who asks for the key while the outcome lasts. */
   readonly value?: unknown
   /** How long the outcome is kept, in milliseconds. Default: the server's (60,000), or with `copy` as long as a copy. */
@@ -16,19 +22,19 @@ export interface CompleteOptions {
   readonly clear?: boolean | undefined
 }
 
-export interface FailOptions {
+export interface FailOptions extends CallOptions {
   /** Nobody need try again: all waiters (of the same group) are told at once. Default false. */
   readonly permanent?: boolean | undefined
   /** Nobody is granted the key before then, in milliseconds. */
   readonly retryAfterMs?: number | undefined
 }
 
-/** The longest delay that a Node timer takes; a longer one would fire at once. */
-const MAX_DELAY_MS = 2 ** 31 - 1
+type Ending = 'complete' | 'fail' | 'release'
 
 interface LeaseParts {
   readonly api: LockApi
   readonly logger: Logger
+  readonly budget: RetryBudget
   readonly key: string
   readonly session: LiveSession
   readonly granted: Granted
@@ -49,8 +55,10 @@ export class Lease implements AsyncDisposable {
   /** What the last holder said when it failed. */
   readonly lastError: WorkError | undefined
   readonly #parts: LeaseParts
-  readonly #ended = new AbortController()
-  readonly #signal: AbortSignal
+  readonly #end: LeaseEnd
+  /** Set by what the holder itself did to end the lease: anything else is a loss. */
+  #given = false
+  #renewed: Promise<void> | undefined
   /** When `maxHoldMs` is over, a safety margin less. */
   readonly #deadlineMs: number
 
@@ -60,22 +68,21 @@ export class Lease implements AsyncDisposable {
     this.fencingToken = parts.granted.fencingToken
     this.attempt = parts.granted.attempt
     this.lastError = parts.granted.lastError
-    this.#signal = AbortSignal.any([this.#ended.signal, parts.session.signal])
+    this.#end = new LeaseEnd(parts.session.signal)
     this.#deadlineMs = parts.sentAtMs + (parts.granted.holdMs ?? Infinity) * (1 - SAFETY_MARGIN)
     this.#watchDeadline()
+    this.#tellGranted()
   }
 
   /** Aborted when the lease ends or is lost, in any case before the server can grant the key to anyone else. */
   get signal(): AbortSignal {
-    return this.#signal
+    return this.#end.signal
   }
 
   /** Whether the lease is held now, by the clock, even when no timer has had a chance to run. */
   get held(): boolean {
-    if (!this.#ended.signal.aborted && performance.now() >= this.#deadlineMs) {
-      this.#ended.abort(new LeaseLostError(`the lease on ${this.key} was held for its maxHoldMs`, { key: this.key }))
-    }
-    return !this.#ended.signal.aborted && this.#parts.session.isLive()
+    if (performance.now() >= this.#deadlineMs) this.#lose('was held for its maxHoldMs')
+    return !this.#end.isOver && this.#parts.session.isLive()
   }
 
   /** @throws {LeaseLostError} unless the lease is held now */
@@ -85,15 +92,38 @@ export class Lease implements AsyncDisposable {
     throw new LeaseLostError(`the lease on ${this.key} is held no longer`, { key: this.key, cause })
   }
 
-  /** Ends the lease with an outcome. @throws {LeaseLostError} when it was lost before; nobody learns of the value then */
-  async complete(options: CompleteOptions = {}): Promise<void> {
-    await this.#end('complete', { fencingToken: this.fencingToken, ...withoutUndefined(options) })
+  /**
+   * Resolves at the next renewal of the lease's session (one comes each third of its TTL): the server knows then that
+   * the lease is still held. For long work that wants to be sure before each of its steps. Nobody need handle it.
+   *
+   * @throws {LeaseLostError} when the lease ends, or is lost, before
+   */
+  get renewed(): Promise<void> {
+    this.#renewed ??= this.#untilRenewed().finally(() => (this.#renewed = undefined))
+    this.#renewed.catch(() => undefined)
+    return this.#renewed
+  }
+
+  /**
+   * Ends the lease with an outcome. As with `fail` and `release`, a `signal` ends the waiting for the server's word, not
+   * the ending of the lease.
+   *
+   * @throws {LeaseLostError} when it was lost before; nobody learns of the value then
+   */
+  async complete({ signal, ...options }: CompleteOptions = {}): Promise<void> {
+    checkDuration('retainMs', options.retainMs, 0, MAX_DURATION_MS)
+    await this.#finish('complete', { fencingToken: this.fencingToken, ...withoutUndefined(options) }, signal)
   }
 
   /** Ends the lease with an error; the next in line is told of it. @throws {LeaseLostError} when it was lost before */
-  async fail(error: WorkError, options: FailOptions = {}): Promise<void> {
+  async fail(error: WorkError, { signal, ...options }: FailOptions = {}): Promise<void> {
+    checkDuration('retryAfterMs', options.retryAfterMs, 0, MAX_DURATION_MS)
     const limited = { code: error.code.slice(0, 128) || 'error', message: error.message.slice(0, 4_096) }
-    await this.#end('fail', { fencingToken: this.fencingToken, error: limited, ...withoutUndefined(options) })
+    await this.#finish(
+      'fail',
+      { fencingToken: this.fencingToken, error: limited, ...withoutUndefined(options) },
+      signal,
+    )
   }
 
   /**
@@ -102,15 +132,17 @@ export class Lease implements AsyncDisposable {
    *
    * @throws {LeaseLostError} when it was lost before
    */
-  async release(): Promise<void> {
+  async release({ signal }: CallOptions = {}): Promise<void> {
     const body = { fencingToken: this.fencingToken }
+    const { session, budget } = this.#parts
     try {
-      await this.#end('release', body)
+      await this.#finish('release', body, signal)
     } catch (error) {
       if (this.held && error instanceof LockError && error.retryable) {
-        this.#ended.abort(error)
-        const { signal } = this.#parts.session
-        const later = retry(() => this.#call('release', body), { giveUpMs: Infinity, signal, background: true })
+        this.#given = true
+        this.#end.end(() => error)
+        const options = { giveUpMs: Infinity, budget, signal: session.signal, background: true }
+        const later = retry(() => this.#call('release', body), options)
         void later.catch((reason: unknown) => this.#log(reason, 'the lease was not released'))
       }
       throw error
@@ -118,9 +150,13 @@ export class Lease implements AsyncDisposable {
   }
 
   /** Tells others how far the work is. A report that cannot be delivered is dropped. */
-  async progress(done: number, total?: number): Promise<void> {
+  async progress(done: number, total?: number, { signal }: CallOptions = {}): Promise<void> {
     const body = { fencingToken: this.fencingToken, done, ...(total === undefined ? {} : { total }) }
-    await this.#call('progress', body).catch((error: unknown) => this.#log(error, 'progress was not reported'))
+    const reporting = this.#call('progress', body).then(
+      () => undefined,
+      (error: unknown) => this.#log(error, 'progress was not reported'),
+    )
+    await orAborted(reporting, signal)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -128,28 +164,55 @@ export class Lease implements AsyncDisposable {
     await this.release().catch((error: unknown) => this.#log(error, 'the lease could not be released'))
   }
 
-  /** Retries until the answer is there, or until the lease is over anyway. Safe: the server knows the token. */
-  async #end<Name extends 'complete' | 'fail' | 'release'>(name: Name, body: BodyOf<Name>): Promise<void> {
+  async #finish<Name extends Ending>(name: Name, body: BodyOf<Name>, signal: AbortSignal | undefined): Promise<void> {
+    signal?.throwIfAborted()
     this.assertHeld()
-    const { session, key } = this.#parts
+    await (signal === undefined ? this.#finishSurely(name, body) : orAborted(this.#finishSurely(name, body), signal))
+  }
+
+  /** Retries until the answer is there, or until the lease is over anyway. Safe: the server knows the token. */
+  async #finishSurely<Name extends Ending>(name: Name, body: BodyOf<Name>): Promise<void> {
+    const { session, key, budget } = this.#parts
     try {
-      await retry(() => this.#call(name, body), { giveUpMs: session.ttlMs, signal: session.signal })
+      await retry(() => this.#call(name, body), { giveUpMs: session.ttlMs, budget, signal: session.signal })
     } catch (error) {
-      if (error instanceof LeaseLostError) this.#ended.abort(error)
+      if (error instanceof LeaseLostError) this.#end.end(() => error)
       // A refusal of what was sent (a value too large, say) ends nothing: the lease can still be failed or released.
       if (error instanceof LeaseLostError || session.isLive()) throw error
       throw new LeaseLostError(`the lease on ${key} was lost before ${name} was confirmed`, { key, cause: error })
     }
-    this.#ended.abort(new LeaseLostError(`the lease on ${key} has ended`, { key }))
+    this.#given = true
+    this.#lose('has ended')
+    if (isObserved('lease:ended')) publish('lease:ended', { ...this.#message(), how: name })
+  }
+
+  async #untilRenewed(): Promise<void> {
+    this.assertHeld()
+    // Why it ended is told by what follows.
+    await orAborted(this.#parts.session.nextRenewal, this.signal).catch(() => undefined)
+    this.assertHeld()
+  }
+
+  #tellGranted(): void {
+    if (isObserved('lease:granted')) publish('lease:granted', this.#message())
+    if (!isObserved('lease:lost')) return
+    const lost = () => this.#given || publish('lease:lost', { ...this.#message(), error: this.signal.reason })
+    this.signal.addEventListener('abort', lost, { once: true })
+  }
+
+  #message(): LeaseMessage {
+    return { key: this.key, fencingToken: this.fencingToken, attempt: this.attempt }
+  }
+
+  #lose(how: string): void {
+    this.#end.end(() => new LeaseLostError(`the lease on ${this.key} ${how}`, { key: this.key }))
   }
 
   /** Aborts the signal at the deadline. */
   #watchDeadline(): void {
     if (this.#deadlineMs === Infinity) return
-    const leftMs = Math.min(this.#deadlineMs - performance.now() + 1, MAX_DELAY_MS)
-    const timer = setTimeout(() => this.held && this.#watchDeadline(), leftMs)
-    timer.unref()
-    this.#ended.signal.addEventListener('abort', () => clearTimeout(timer), { once: true })
+    const leftMs = Math.min(Math.max(0, this.#deadlineMs - performance.now()) + 1, MAX_DELAY_MS)
+    this.#end.after(leftMs, () => this.held && this.#watchDeadline())
   }
 
   #call<Name extends RouteName>(name: Name, body: BodyOf<Name>): Promise<AnswerOf<Name>> {

@@ -18,6 +18,7 @@ export class LiveSession {
   readonly #ended = new AbortController()
   #deadlineMs = 0
   #timer: NodeJS.Timeout | undefined
+  #nextRenewal: PromiseWithResolvers<void> | undefined
 
   constructor(opened: { id: string; ttlMs: number; resumed: boolean }, sentAtMs: number) {
     this.id = opened.id
@@ -36,6 +37,14 @@ export class LiveSession {
     if (this.signal.aborted) return
     this.#deadlineMs = sentAtMs + this.ttlMs * (1 - SAFETY_MARGIN)
     this.#watchDeadline()
+    this.#nextRenewal?.resolve()
+    this.#nextRenewal = undefined
+  }
+
+  /** Resolves at the next renewal that succeeds; stays open when the session ends before. */
+  get nextRenewal(): Promise<void> {
+    this.#nextRenewal ??= Promise.withResolvers<void>()
+    return this.#nextRenewal.promise
   }
 
   /** Whether it lives. Looks at the clock, so it is right even when the process was stopped and no timer has run yet. */

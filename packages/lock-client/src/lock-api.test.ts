@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
 import { LeaseLostError, LockError, LockServerUnavailableError, SessionExpiredError } from './errors.ts'
+import { TryTimeoutError } from './exchange.ts'
 import { LockApi } from './lock-api.ts'
 import type { TransportRequest, TransportResponse } from './transport.ts'
 
@@ -13,6 +14,7 @@ function apiOver(answering: Answering, options: { url?: string; tryTimeoutMs?: n
       sent.push(request)
       return { status: 200, retryAfter: undefined, text: '{"ok":true}', ...(await answering(request)) }
     },
+    stream: () => Promise.reject(new Error('nothing is streamed here')),
     [Symbol.asyncDispose]: () => Promise.resolve(),
   }
   return { sent, api: new LockApi({ url: 'http://host', tryTimeoutMs: 5_000, transport, ...options }) }
@@ -95,8 +97,11 @@ test('call() says that the server cannot be reached, with the cause', async () =
 })
 
 /** Never answers; rejects when it is aborted, as transports do. */
-const silent: Answering = ({ signal }) =>
-  new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(signal.reason as Error)))
+const silent: Answering = ({ signal, timeoutMs }) =>
+  new Promise((_resolve, reject) => {
+    setTimeout(() => reject(new TryTimeoutError('silence')), timeoutMs)
+    signal?.addEventListener('abort', () => reject(signal.reason as Error))
+  })
 
 test('call() gives up a try that takes too long, not counting the time that it is parked', async () => {
   const { api } = apiOver(silent, { tryTimeoutMs: 10 })

@@ -1,44 +1,34 @@
 import type { CopiesUpdated, LiveNode, LockRecord, OpenSession } from '@layerlock/protocol'
 import { MAX_WAIT_MS } from '@layerlock/protocol'
+import { checkCall, checkKey, checkPrefix, MAX_DELAY_MS } from './argument-checks.ts'
+import type {
+  AcquireOptions,
+  CallOptions,
+  ForgetOptions,
+  OnceOptions,
+  OnceResult,
+  WaitOptions,
+  WatchOptions,
+} from './call-options.ts'
 import { type CheckedOptions, checkOptions, type LockClientOptions } from './client-options.ts'
-import { LeaseLostError, LockFailedError, LockTimeoutError, SessionExpiredError } from './errors.ts'
+import {
+  LeaseLostError,
+  LockFailedError,
+  LockTimeoutError,
+  OutcomeInvalidError,
+  SessionExpiredError,
+} from './errors.ts'
+import { EventConnector } from './event-connection.ts'
 import type { Lease } from './lease.ts'
-import { type AnswerOf, type CallOptions, LockApi, type RouteName } from './lock-api.ts'
+import { type AnswerOf, type CallOptions as ApiOptions, LockApi, type RouteName } from './lock-api.ts'
 import { retry } from './retry.ts'
-import { orAborted } from './sleep.ts'
+import { RetryBudget } from './retry-budget.ts'
+import { Semaphore } from './semaphore.ts'
 import { SessionKeeper } from './session-keeper.ts'
+import { orAborted } from './sleep.ts'
 import { Ticket, type TicketAnswer, type Wish } from './ticket.ts'
 import { FetchTransport, UndiciTransport } from './transport.ts'
-
-export interface WaitOptions {
-  readonly signal?: AbortSignal | undefined
-  /** How long the whole call may take, in milliseconds. Default: as long as it takes. */
-  readonly timeoutMs?: number | undefined
-}
-
-export interface AcquireOptions extends WaitOptions {
-  /** How many may hold the key at a time; all its users must name the same. Default 1. */
-  readonly limit?: number | undefined
-  /** Ends the hold after this time however alive the session is, in milliseconds. Default: never. */
-  readonly maxHoldMs?: number | undefined
-  /** A permanent failure counts for wishes of the same group only. */
-  readonly group?: string | undefined
-}
-
-export interface OnceOptions extends AcquireOptions {
-  /** How long the result is kept for those who ask later, in milliseconds. Default: the server's (60,000). */
-  readonly retainMs?: number | undefined
-}
-
-export interface OnceResult<T> {
-  /** Whether the work was done by this call. */
-  readonly ran: boolean
-  readonly value: T
-  /** The node that did the work. */
-  readonly by: string
-  /** The grants that it took in a row, this one included; 0 when the work was done already. */
-  readonly attempts: number
-}
+import { Watch } from './watch.ts'
 
 /**
  * A client of a lock server. One session serves all that it does: opened at the first use, kept alive by one heartbeat,
@@ -52,6 +42,8 @@ export class LockClient implements AsyncDisposable {
   readonly #options: CheckedOptions
   readonly #api: LockApi
   readonly #keeper: SessionKeeper
+  readonly #connector: EventConnector
+  readonly #budget: RetryBudget
   readonly #cancelling = new Set<Promise<void>>()
 
   /** @throws {TypeError} when an option is not allowed */
@@ -61,17 +53,21 @@ export class LockClient implements AsyncDisposable {
     const transport = checked.fetch === undefined ? new UndiciTransport() : new FetchTransport(checked.fetch)
     this.#options = checked
     this.#api = new LockApi({ url, token, tryTimeoutMs, transport })
+    this.#connector = new EventConnector({ url, token, tryTimeoutMs, transport })
+    this.#budget = new RetryBudget(checked.retriesPerSecond)
     this.#keeper = new SessionKeeper({ api: this.#api, logger, request: sessionRequest(checked), onOpened: onSession })
   }
 
   /**
    * Waits for the key and holds it, like a mutex: outcomes are neither read nor left behind.
    *
+   * @throws {TypeError} when the key or an option is not allowed
    * @throws {LockTimeoutError} after `timeoutMs`
    * @throws {LockFailedError} when holders before have failed for good, or too often in a row
    * @throws {LockServerUnavailableError} when the server has been away for too long
    */
   async acquire(key: string, options: AcquireOptions = {}): Promise<Lease> {
+    checkCall(key, options)
     const answer = await this.#settle(key, { ...wishOf(options), ignoreOutcome: true }, options)
     if (answer.status === 'granted') return answer.lease
     throw new LeaseLostError(`the lock server answered ${answer.status} to a mutex`, { key })
@@ -79,38 +75,44 @@ export class LockClient implements AsyncDisposable {
 
   /** Holds the key if it is free now; undefined if it is not. */
   async tryAcquire(key: string, options: AcquireOptions = {}): Promise<Lease | undefined> {
+    checkCall(key, options)
     const answer = await this.#settle(key, { ...wishOf(options), ignoreOutcome: true, enqueue: false }, options)
     return answer.status === 'granted' ? answer.lease : undefined
   }
 
+  /** A key that up to `limit` may hold at a time. @throws {TypeError} when the key or the limit is not allowed */
+  semaphore(key: string, limit: number): Semaphore {
+    return new Semaphore(this, key, limit)
+  }
+
   /**
    * Does the work unless someone else does or has done it, and then gives back that result, which must be JSON.
+   * `timeoutMs` and `signal` bound the waiting; the work has its lease's signal.
    *
    * @throws what `work` throws, after the next in line was told; a result that the server refuses counts as such
    * @throws {LockFailedError} when others have failed for good, or too often in a row
+   * @throws {OutcomeInvalidError} when `verify` refused a result, and the one that somebody else left then as well
    */
-  async once<T>(key: string, work: (lease: Lease) => Promise<T>, options: OnceOptions = {}): Promise<OnceResult<T>> {
-    const answer = await this.#settle(key, wishOf(options), options)
-    if (answer.status === 'done') {
-      return { ran: false, value: answer.value as T, by: answer.by.node, attempts: 0 }
+  async once<T>(key: string, work: (lease: Lease) => Promise<T>, options: OnceOptions<T> = {}): Promise<OnceResult<T>> {
+    checkCall(key, options)
+    const { verify = () => true, signal, timeoutMs = Infinity } = options
+    const deadlineMs = performance.now() + timeoutMs
+    for (let refused = 0; ; refused++) {
+      const leftMs = Math.max(0, Math.ceil(deadlineMs - performance.now()))
+      const answer = await this.#settle(key, wishOf(options), { signal, timeoutMs: leftMs })
+      if (answer.status === 'granted') return this.#work(answer.lease, work, options)
+      if (answer.status !== 'done') throw new LeaseLostError(`the lock server answered ${answer.status}`, { key })
+      const value = answer.value as T
+      if (await verify(value)) return { ran: false, value, by: answer.by.node, attempts: 0 }
+      if (refused > 0) throw new OutcomeInvalidError(answer.fencingToken, { key })
+      // By its token: of many who refuse it at once one forgets it, and the outcome that follows stays.
+      await this.forget(key, { ifToken: answer.fencingToken, signal })
     }
-    if (answer.status !== 'granted') throw new LeaseLostError(`the lock server answered ${answer.status}`, { key })
-    await using lease = answer.lease
-    let value: T
-    try {
-      value = await work(lease)
-      await lease.complete({ value, retainMs: options.retainMs })
-    } catch (error) {
-      await lease.fail(describe(error)).catch((lost: unknown) => {
-        this.#options.logger.debug({ err: lost, key }, 'the failure could not be told')
-      })
-      throw error
-    }
-    return { ran: true, value, by: this.#options.node, attempts: lease.attempt }
   }
 
   /** Waits until nobody holds the key or waits for it, without taking it; resolves with its state then. */
   async wait(key: string, options: WaitOptions = {}): Promise<LockRecord> {
+    checkCall(key, options)
     return this.#bounded(key, options, async (signal) => {
       for (;;) {
         const query = { waitMs: MAX_WAIT_MS }
@@ -121,18 +123,37 @@ export class LockClient implements AsyncDisposable {
   }
 
   /** The key's state now. */
-  poll(key: string, { signal }: { signal?: AbortSignal | undefined } = {}): Promise<LockRecord> {
+  async poll(key: string, { signal }: CallOptions = {}): Promise<LockRecord> {
+    checkKey(key)
     return this.#call('lock', { key, signal })
   }
 
-  /** A wish that is asked step by step; see {@link Ticket}. */
+  /**
+   * What happens to the keys with this prefix, as an async iterator that resumes by itself where its connection breaks.
+   * Needs no session. Leaving the loop, `signal` and `close()` end it; see {@link Watch}.
+   *
+   * @throws {TypeError} when an argument is not allowed
+   * @example
+   * for await (const event of locks.watch('reports/')) if (event.type === 'completed') console.log(event.key)
+   */
+  watch(prefix = '', options: WatchOptions = {}): Watch {
+    checkPrefix(prefix, options.lastEventId)
+    const { unavailableTimeoutMs } = this.#options
+    const parts = { connector: this.#connector, budget: this.#budget, closed: this.#keeper.closed }
+    return new Watch({ ...parts, prefix, unavailableTimeoutMs }, options)
+  }
+
+  /** A wish that is asked step by step; see {@link Ticket}. @throws {TypeError} when the key or an option is not allowed */
   ticket(key: string, wish: Wish = {}): Ticket {
+    checkCall(key, wish)
     const { logger, unavailableTimeoutMs } = this.#options
-    return new Ticket({ api: this.#api, keeper: this.#keeper, logger, key, wish, unavailableTimeoutMs })
+    const parts = { api: this.#api, keeper: this.#keeper, budget: this.#budget, logger }
+    return new Ticket({ ...parts, key, wish, unavailableTimeoutMs })
   }
 
   /** Forgets the key's outcome; with `ifToken` only the one with this token. Resolves with whether there was one. */
-  async forget(key: string, { ifToken, signal }: { ifToken?: number; signal?: AbortSignal } = {}): Promise<boolean> {
+  async forget(key: string, { ifToken, signal }: ForgetOptions = {}): Promise<boolean> {
+    checkKey(key)
     const { forgotten } = await this.#call('forget', { key, query: { ifToken }, signal })
     return forgotten
   }
@@ -140,7 +161,7 @@ export class LockClient implements AsyncDisposable {
   /** Says what this session has, and has no longer: up to 1,000 keys of each. */
   async updateCopies(
     copies: { add?: string[]; remove?: string[] },
-    { signal }: { signal?: AbortSignal | undefined } = {},
+    { signal }: CallOptions = {},
   ): Promise<CopiesUpdated> {
     return retry(
       async () => {
@@ -154,18 +175,30 @@ export class LockClient implements AsyncDisposable {
           }
         }
       },
-      { giveUpMs: this.#options.unavailableTimeoutMs, signal },
+      { giveUpMs: this.#options.unavailableTimeoutMs, budget: this.#budget, signal },
     )
   }
 
   /** The live sessions of all clients. */
-  async nodes({ signal }: { signal?: AbortSignal | undefined } = {}): Promise<LiveNode[]> {
+  async nodes({ signal }: CallOptions = {}): Promise<LiveNode[]> {
     return (await this.#call('nodes', { signal })).nodes
   }
 
   /** Opens the session now rather than at the first use. One try. */
-  async connect(): Promise<void> {
-    await this.#keeper.current()
+  async connect({ signal }: CallOptions = {}): Promise<void> {
+    signal?.throwIfAborted()
+    await orAborted(this.#keeper.current(), signal)
+  }
+
+  /**
+   * Renews the session now rather than with its next heartbeat, if there is one. One try. For a program that may have
+   * been cut off or suspended and wants to know at once what it still holds.
+   *
+   * @throws {SessionExpiredError} when the session has ended; the signals of its leases are aborted by then
+   */
+  async renew({ signal }: CallOptions = {}): Promise<void> {
+    signal?.throwIfAborted()
+    await orAborted(this.#keeper.renew(), signal)
   }
 
   /** Ends the session, and with it all leases and wishes of this client. Does not throw. */
@@ -177,6 +210,26 @@ export class LockClient implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close()
+  }
+
+  /** Does the work under its lease, and tells how it ended. */
+  async #work<T>(
+    granted: Lease,
+    work: (lease: Lease) => Promise<T>,
+    { retainMs }: OnceOptions<T>,
+  ): Promise<OnceResult<T>> {
+    await using lease = granted
+    let value: T
+    try {
+      value = await work(lease)
+      await lease.complete({ value, retainMs })
+    } catch (error) {
+      await lease.fail(describe(error)).catch((lost: unknown) => {
+        this.#options.logger.debug({ err: lost, key: lease.key }, 'the failure could not be told')
+      })
+      throw error
+    }
+    return { ran: true, value, by: this.#options.node, attempts: lease.attempt }
   }
 
   /** Asks until the wish is no longer queued. Leaves the queue when that does not work out. */
@@ -206,8 +259,8 @@ export class LockClient implements AsyncDisposable {
     run: (signal: AbortSignal | undefined) => Promise<T>,
   ): Promise<T> {
     signal?.throwIfAborted()
-    if (timeoutMs === undefined) return run(signal)
-    const timeout = AbortSignal.timeout(Math.ceil(timeoutMs))
+    if (timeoutMs === undefined || timeoutMs > MAX_DELAY_MS) return run(signal)
+    const timeout = AbortSignal.timeout(timeoutMs)
     try {
       return await run(signal === undefined ? timeout : AbortSignal.any([signal, timeout]))
     } catch (cause) {
@@ -221,9 +274,9 @@ export class LockClient implements AsyncDisposable {
     this.#cancelling.add(cancelling)
   }
 
-  #call<Name extends RouteName>(name: Name, options: CallOptions<Name>): Promise<AnswerOf<Name>> {
+  #call<Name extends RouteName>(name: Name, options: ApiOptions<Name>): Promise<AnswerOf<Name>> {
     const { unavailableTimeoutMs: giveUpMs } = this.#options
-    return retry(() => this.#api.call(name, options), { giveUpMs, signal: options.signal })
+    return retry(() => this.#api.call(name, options), { giveUpMs, budget: this.#budget, signal: options.signal })
   }
 }
 

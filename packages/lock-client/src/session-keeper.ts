@@ -1,5 +1,6 @@
 import type { OpenSession } from '@layerlock/protocol'
 import { backoffMs } from './backoff.ts'
+import { publish } from './diagnostics.ts'
 import { ClientClosedError, SessionExpiredError } from './errors.ts'
 import { LiveSession } from './live-session.ts'
 import type { LockApi } from './lock-api.ts'
@@ -31,6 +32,11 @@ export class SessionKeeper {
     this.#resume = options.request.resume
   }
 
+  /** Aborted, with a {@link ClientClosedError}, when this is closed. */
+  get closed(): AbortSignal {
+    return this.#closed.signal
+  }
+
   /** The live session; opens one when there is none. One try: throws what the opening throws. */
   async current(): Promise<LiveSession> {
     if (this.#closed.signal.aborted) throw new ClientClosedError()
@@ -54,6 +60,23 @@ export class SessionKeeper {
     }
   }
 
+  /**
+   * Renews the session now, where there is one. One try.
+   *
+   * @throws {SessionExpiredError} when it has ended, of which its leases are told at once
+   */
+  async renew(): Promise<void> {
+    if (this.#closed.signal.aborted) throw new ClientClosedError()
+    const session = this.#session
+    if (session?.isLive() !== true) return
+    try {
+      await this.#renew(session, 0)
+    } catch (error) {
+      if (error instanceof SessionExpiredError) session.end(error)
+      throw error
+    }
+  }
+
   async #open(): Promise<LiveSession> {
     const { api, request, logger, onOpened } = this.#options
     const { resume: _, ...body } = request
@@ -65,6 +88,7 @@ export class SessionKeeper {
     const session = new LiveSession(opened, sentAtMs)
     this.#session = session
     this.#resume = opened.id
+    publish('session:opened', { node: request.node, ttlMs: opened.ttlMs, resumed: opened.resumed })
     logger.debug({ ttlMs: opened.ttlMs, resumed: opened.resumed }, 'session opened')
     void this.#keepAlive(session)
     try {
@@ -91,6 +115,9 @@ export class SessionKeeper {
         if (error instanceof SessionExpiredError) session.end(error)
         else if (session.isLive()) this.#options.logger.warn({ err: error }, 'the session could not be renewed')
       }
+    }
+    if (!this.#closed.signal.aborted) {
+      publish('session:lost', { node: this.#options.request.node, error: session.signal.reason as Error })
     }
     await this.#reopen()
   }

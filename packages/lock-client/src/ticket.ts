@@ -1,13 +1,15 @@
 import { randomUUID } from 'node:crypto'
 import { type Acquire, type Busy, type Done, type Failed, MAX_WAIT_MS, type Queued } from '@layerlock/protocol'
 import { backoffMs } from './backoff.ts'
+import type { CallOptions } from './call-options.ts'
 import { LeaseLostError, LockError, SessionExpiredError } from './errors.ts'
 import { Lease } from './lease.ts'
 import type { LiveSession } from './live-session.ts'
 import type { LockApi } from './lock-api.ts'
 import type { Logger } from './logger.ts'
 import type { SessionKeeper } from './session-keeper.ts'
-import { retry } from './retry.ts'
+import { pauseBeforeRetry, retry } from './retry.ts'
+import type { RetryBudget } from './retry-budget.ts'
 import { orAborted, sleep } from './sleep.ts'
 
 /** What a wish can be; see the calls that take it. */
@@ -20,6 +22,7 @@ interface TicketParts {
   readonly api: LockApi
   readonly keeper: SessionKeeper
   readonly logger: Logger
+  readonly budget: RetryBudget
   readonly key: string
   readonly wish: Wish
   readonly unavailableTimeoutMs: number
@@ -42,6 +45,8 @@ export class Ticket {
   /** Set by what ends the wish for good; until then a ticket that the server has ended is replaced by a new one. */
   #over = false
   #failedPolls = 0
+  /** Whether the server has answered before. */
+  #asked = false
 
   constructor(parts: TicketParts) {
     this.#parts = parts
@@ -58,7 +63,7 @@ export class Ticket {
    *
    * @throws {LockServerUnavailableError} when there was no answer
    */
-  ask({ signal }: { signal?: AbortSignal | undefined } = {}): Promise<TicketAnswer> {
+  ask({ signal }: CallOptions = {}): Promise<TicketAnswer> {
     return this.#ask(0, signal)
   }
 
@@ -68,12 +73,18 @@ export class Ticket {
    *
    * @throws {LockServerUnavailableError} when the server has been away for `unavailableTimeoutMs`
    */
-  async next({ signal }: { signal?: AbortSignal | undefined } = {}): Promise<TicketAnswer> {
+  async next({ signal }: CallOptions = {}): Promise<TicketAnswer> {
+    const { budget, unavailableTimeoutMs } = this.#parts
     let awaySinceMs: number | undefined
+    budget.firstTry()
     for (let failures = 0; ; failures++) {
       const plain = this.#failedPolls >= LONG_POLL_FAILURES && this.#failedPolls % LONG_POLL_EVERY !== 0
       try {
-        const answer = await this.#ask(plain || failures > 0 ? 0 : MAX_WAIT_MS, signal)
+        // The first time without waiting, which can go out together with other calls: a free key needs no more.
+        const isFirst = !this.#asked
+        const answer = await this.#ask(plain || isFirst || failures > 0 ? 0 : MAX_WAIT_MS, signal)
+        if (isFirst && answer.status === 'queued' && answer.source === undefined) continue
+        if (failures > 0) budget.recovered()
         if (!plain) this.#failedPolls = failures > 0 ? this.#failedPolls : 0
         else if (answer.status === 'queued') await sleep(backoffMs(this.#failedPolls++), { signal })
         return answer
@@ -82,9 +93,8 @@ export class Ticket {
         this.#failedPolls++
         // Not from the start: a long poll that hangs is noticed late, and deserves its retry all the same.
         awaySinceMs ??= performance.now()
-        const waitMs = Math.max(backoffMs(failures), error.retryAfterMs ?? 0)
-        if (performance.now() + waitMs - awaySinceMs >= this.#parts.unavailableTimeoutMs) throw error
-        await sleep(waitMs, { signal })
+        const giveUpMs = unavailableTimeoutMs - (performance.now() - awaySinceMs)
+        await pauseBeforeRetry(error, failures, { giveUpMs, budget, signal })
       }
     }
   }
@@ -97,7 +107,7 @@ export class Ticket {
     this.#over = true
     const session = this.#session
     if (session?.isLive() !== true) return
-    const { api, key, logger } = this.#parts
+    const { api, key, logger, budget } = this.#parts
     const { id: sessionId, signal } = session
     const cancel = () => api.call('cancel', { key, sessionId, body: { ticket: this.id }, signal })
     const failed = (error: unknown) => logger.debug({ err: error, key }, 'a ticket could not be cancelled')
@@ -106,23 +116,24 @@ export class Ticket {
     } catch (error) {
       failed(error)
       if (!(error instanceof LockError) || !error.retryable) return
-      void retry(cancel, { giveUpMs: Infinity, signal, background: true }).catch(failed)
+      void retry(cancel, { giveUpMs: Infinity, budget, signal, background: true }).catch(failed)
     }
   }
 
   /** Tells others how far this waiter is, in the unit of the work. A report that cannot be delivered is dropped. */
-  async progress(done: number, total?: number): Promise<void> {
+  async progress(done: number, total?: number, { signal }: CallOptions = {}): Promise<void> {
     const session = this.#session
     if (session?.isLive() !== true) return
     const { api, key, logger } = this.#parts
     const body = { ticket: this.id, done, ...(total === undefined ? {} : { total }) }
-    await api
+    const reporting = api
       .call('progress', { key, sessionId: session.id, body })
       .catch((error: unknown) => logger.debug({ err: error, key }, 'progress was not reported'))
+    await orAborted(reporting, signal)
   }
 
   async #ask(waitMs: number, signal: AbortSignal | undefined): Promise<TicketAnswer> {
-    const { api, keeper, key, wish, logger } = this.#parts
+    const { api, keeper, key, wish, logger, budget } = this.#parts
     for (let losses = 0; ;) {
       signal?.throwIfAborted()
       // The first loss is made good at once; a server that goes on losing what it just gave is not asked in a frenzy.
@@ -140,6 +151,7 @@ export class Ticket {
           parkedMs: waitMs,
           signal: signal === undefined ? session.signal : AbortSignal.any([signal, session.signal]),
         })
+        this.#asked = true
         if (answer.status !== 'granted') return answer
         // An answer that took longer than the session lived grants nothing.
         if (!session.isLive()) continue
@@ -149,7 +161,7 @@ export class Ticket {
           continue
         }
         this.#over = true
-        return { status: 'granted', lease: new Lease({ api, logger, key, session, granted: answer, sentAtMs }) }
+        return { status: 'granted', lease: new Lease({ api, logger, budget, key, session, granted: answer, sentAtMs }) }
       } catch (error) {
         signal?.throwIfAborted()
         losses++

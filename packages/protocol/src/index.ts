@@ -1,3 +1,5 @@
+export { Batch, BATCH_MAX_OPS, BATCH_OPS, BatchAnswers } from './batch.ts'
+export type { BatchOp, BatchOpName } from './batch.ts'
 export { ERROR_CODES, ErrorBody, isErrorCode, ProtocolError } from './errors.ts'
 export type { ErrorCode, ErrorDescription } from './errors.ts'
 export { KEY_MAX_BYTES, parseKey } from './key.ts'
@@ -20,6 +22,7 @@ export {
   Release,
   ReportProgress,
 } from './lock.ts'
+export { EventsQuery, ForgetQuery, ListQuery, ShowQuery } from './queries.ts'
 export {
   COPIES_MAX_KEYS,
   CopiesUpdated,

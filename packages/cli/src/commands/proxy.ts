@@ -5,8 +5,9 @@ import { ensureFolder } from '../folder.ts'
 import { type CliLogger, createLogger } from '../logger.ts'
 import { serve, type Service } from '../serve.ts'
 import { optional, required, type Settings, settingsOf } from '../settings.ts'
+import { readTokens } from '../token-file.ts'
 import { UsageError } from '../usage-error.ts'
-import { parseAddress, parseDuration, parseHttpUrl, parseUpstream, readTokens } from '../values.ts'
+import { parseAddress, parseDuration, parseHttpUrl, parseUpstream } from '../values.ts'
 import { createCommand, flag } from './common-options.ts'
 
 /** Adds the flags that say how a proxy pulls; `layerlock up` has them too. */
@@ -64,7 +65,7 @@ function proxyOptions(settings: Settings): ProxyOptions {
   }
   const peerListen = parseAddress('peerListen', optional(settings, 'peerListen') ?? '127.0.0.1:0')
   const tokenFile = optional(settings, 'clusterTokenFile')
-  const clusterToken = tokenFile === undefined ? undefined : readTokens('clusterTokenFile', tokenFile)[0]
+  const clusterToken = tokenFile === undefined ? undefined : readTokens('clusterTokenFile', tokenFile)[0]?.token
   if (clusterToken === undefined && !isLoopback(peerListen.host)) {
     throw new UsageError(
       'clusterTokenFile',
@@ -111,7 +112,7 @@ function lockServerOptions(settings: Settings): LockServerOptions | undefined {
   if (lockTimeoutMs === 0) throw new UsageError('lockTimeout', settings['lockTimeout'], 'more than 0s')
   return {
     url: parseHttpUrl('lockServer', url).href,
-    token: tokenFile === undefined ? undefined : readTokens('lockServerTokenFile', tokenFile)[0],
+    token: tokenFile === undefined ? undefined : readTokens('lockServerTokenFile', tokenFile)[0]?.token,
     sessionTtlMs,
     lockTimeoutMs,
   }

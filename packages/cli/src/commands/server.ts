@@ -1,12 +1,14 @@
 import { join } from 'node:path'
-import { LockServer, MemoryLockStore, SqliteLockStore } from '@layerlock/server'
+import { type LegacyApiOptions, LockServer, type LockStore, MemoryLockStore, SqliteLockStore } from '@layerlock/server'
 import type { Command } from 'commander'
 import { ensureFolder } from '../folder.ts'
 import { type CliLogger, createLogger } from '../logger.ts'
 import { serve, type Service } from '../serve.ts'
-import { optional, required, type Settings, settingsOf } from '../settings.ts'
+import { enabled, optional, required, type Settings, settingsOf } from '../settings.ts'
+import { readTls } from '../tls-files.ts'
+import { readTokens } from '../token-file.ts'
 import { UsageError } from '../usage-error.ts'
-import { parseAddress, readTokens } from '../values.ts'
+import { parseAddress, parseCount, parseDuration, parseSize } from '../values.ts'
 import { createCommand, flag } from './common-options.ts'
 
 /** `layerlock server`: a lock server. */
@@ -15,7 +17,20 @@ export function serverCommand(): Command {
     .addOption(flag('--listen <host:port>', 'where to listen; port 0 takes any', '127.0.0.1:7400'))
     .addOption(flag('--data <dir>', 'the folder of what must outlive the process (required, but for --store memory)'))
     .addOption(flag('--store <store>', 'how it is kept: sqlite, or memory, which forgets it', 'sqlite'))
-    .addOption(flag('--token-file <file>', 'bearer tokens, one a line, one of which each call must carry'))
+    .addOption(
+      flag('--token-file <file>', 'bearer tokens, one a line with an optional role: client (default) or operator'),
+    )
+    .addOption(flag('--tls-cert <file>', 'serve https with this certificate (PEM); read again on SIGHUP'))
+    .addOption(flag('--tls-key <file>', 'the key of the certificate (PEM)'))
+    .addOption(flag('--max-body <size>', 'the largest request body', '1MiB'))
+    .addOption(flag('--max-value <size>', 'the largest value of an outcome, as JSON', '64KiB'))
+    .addOption(flag('--max-queue <count>', 'the longest queue of one key', '100000'))
+    .addOption(flag('--max-keys <count>', 'the most keys that may be known at a time', '1000000'))
+    .addOption(flag('--max-sessions <count>', 'the most live sessions', '100000'))
+    .addOption(flag('--legacy-api', 'serve the protocol of the lock before layerlock as well (docs/legacy-api.md)'))
+    .addOption(flag('--legacy-retain <duration>', 'how long a pull of an old node is told as done', '10m'))
+    .addOption(flag('--legacy-hold <duration>', 'after which a hold of an old node ends as failed', '10m'))
+    .addOption(flag('--drain <duration>', 'how long running calls may take to finish when the server stops', '5s'))
     .action(async (_options: unknown, command: Command) => {
       const settings = settingsOf(command)
       const logger = createLogger(required(settings, 'logLevel', 'a level'))
@@ -49,15 +64,73 @@ export async function startServer(
 ): Promise<Service> {
   const address = parseAddress(listen, required(settings, listen, 'HOST:PORT'))
   const tokenFile = optional(settings, 'tokenFile')
-  const tokens = tokenFile === undefined ? [] : readTokens('tokenFile', tokenFile)
-  const server = await LockServer.start({
+  const tls = readTls(settings)
+  const options = {
     ...address,
-    store:
-      store.kind === 'memory'
-        ? new MemoryLockStore()
-        : SqliteLockStore.open(join(ensureFolder('data', store.folder), 'layerlock.db')),
-    tokens,
+    ...limitsOf(settings),
+    tokens: tokenFile === undefined ? [] : readTokens('tokenFile', tokenFile),
+    tls,
+    legacy: readLegacy(settings),
     logger: logger.child({ part: 'server' }),
-  })
-  return { urls: { server: server.url }, [Symbol.asyncDispose]: () => server[Symbol.asyncDispose]() }
+  }
+  const server = await LockServer.start({ ...options, store: openStore(store) })
+  const onHangUp = () => rereadTls(server, settings, logger)
+  if (tls !== undefined) process.on('SIGHUP', onHangUp)
+  return {
+    urls: { server: server.url },
+    [Symbol.asyncDispose]: async () => {
+      await server[Symbol.asyncDispose]()
+      process.off('SIGHUP', onHangUp)
+    },
+  }
+}
+
+/** The earlier wire form, where it is asked for. Durations are looked at anyway: a wrong one is a mistake. */
+function readLegacy(settings: Settings): LegacyApiOptions | undefined {
+  const read = (name: string) => {
+    const text = optional(settings, name) ?? '10m'
+    const ms = parseDuration(name, text)
+    if (ms === 0) throw new UsageError(name, text, 'more than 0s')
+    return ms
+  }
+  const legacy = { retainMs: read('legacyRetain'), holdMs: read('legacyHold') }
+  return enabled(settings, 'legacyApi') ? legacy : undefined
+}
+
+/** Certificates are renewed while the server runs. Files that are no good change nothing. */
+function rereadTls(server: LockServer, settings: Settings, logger: CliLogger): void {
+  try {
+    const tls = readTls(settings)
+    if (tls !== undefined) server.replaceTls(tls)
+    logger.info('the certificate was read again')
+  } catch (error) {
+    logger.error({ err: error }, 'the certificate could not be read again, the one before stays')
+  }
+}
+
+function openStore(store: StoreChoice): LockStore {
+  if (store.kind === 'memory') return new MemoryLockStore()
+  return SqliteLockStore.open(join(ensureFolder('data', store.folder), 'layerlock.db'))
+}
+
+/** What a server takes on, as far as the settings say. */
+function limitsOf(settings: Settings) {
+  const read = (name: string, parse: (setting: string, text: string) => number) => {
+    const text = optional(settings, name)
+    return text === undefined ? undefined : parse(name, text)
+  }
+  const maxQueue = read('maxQueue', parseCount)
+  const maxKeys = read('maxKeys', parseCount)
+  const maxValueBytes = read('maxValue', parseSize)
+  const maxSessions = read('maxSessions', parseCount)
+  return {
+    maxBodyBytes: read('maxBody', parseSize),
+    drainMs: read('drain', parseDuration),
+    settings: maxQueue === undefined ? {} : { maxQueue },
+    limits: {
+      ...(maxKeys === undefined ? {} : { maxKeys }),
+      ...(maxValueBytes === undefined ? {} : { maxValueBytes }),
+      ...(maxSessions === undefined ? {} : { maxSessions }),
+    },
+  }
 }

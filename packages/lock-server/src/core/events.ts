@@ -49,10 +49,18 @@ function errorOf(end: Ended, after: KeyRecord | undefined): Pick<LockEvent, 'err
   return error === undefined ? {} : { error }
 }
 
-/** The entries that are new, by identity or by a field that names them. */
-function added<T>(before: readonly T[] = [], after: readonly T[] = [], name?: keyof T): readonly T[] {
-  if (before === after) return []
-  const nameOf = (entry: T): unknown => (name === undefined ? entry : entry[name])
-  const known = new Set(before.map(nameOf))
-  return after.filter((entry) => !known.has(nameOf(entry)))
+/**
+ * The entries that are new, by identity or by a field that names them. Lists only grow at their end, so the new ones are
+ * the last: what stands before is not looked at, for some lists are long.
+ */
+function added<T extends object>(before: readonly T[] = [], after: readonly T[] = [], name?: keyof T): readonly T[] {
+  if (before === after || after.length === 0) return []
+  const isKnown = (entry: T) => before.lastIndexOf(entry) >= 0 || (name !== undefined && isNamed(before, entry, name))
+  let first = after.length
+  while (first > 0 && !isKnown(after[first - 1]!)) first--
+  return after.slice(first)
+}
+
+function isNamed<T>(entries: readonly T[], entry: T, name: keyof T): boolean {
+  return entries.findLastIndex((other) => other[name] === entry[name]) >= 0
 }

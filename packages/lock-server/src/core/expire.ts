@@ -11,7 +11,7 @@ export function expire(draft: Draft): void {
   const { record, context } = draft
   const now = context.nowMs
   if (record.pausedUntilMs !== undefined && record.pausedUntilMs <= now) record.pausedUntilMs = undefined
-  if (record.refusals.some((refusal) => refusal.endsMs <= now)) {
+  if (record.refusals.length > 0 && record.refusals.some((refusal) => refusal.endsMs <= now)) {
     record.refusals = record.refusals.filter((refusal) => refusal.endsMs > now)
   }
   if (record.outcome !== undefined && (outcomeEndMs(record.outcome) ?? Infinity) <= now) {
@@ -26,7 +26,10 @@ export function expire(draft: Draft): void {
       removeHold(draft, hold, 'expired')
     }
   }
-  if (record.ended.some((end) => end.untilMs <= now)) record.ended = record.ended.filter((end) => end.untilMs > now)
+  // They are remembered equally long each, so the first to be forgotten stands first.
+  if (record.ended[0] !== undefined && record.ended[0].untilMs <= now) {
+    record.ended = record.ended.filter((end) => end.untilMs > now)
+  }
   advance(draft)
 }
 
@@ -63,15 +66,16 @@ export function endSession(draft: Draft, session: SessionRef, reason: string, ke
 
 /** When time alone will change the record next, in the clock of its times; undefined when it never will. */
 export function nextDeadlineMs(record: KeyRecord): number | undefined {
-  const times = [
-    record.pausedUntilMs,
-    streakEndMs(record),
-    record.outcome === undefined ? undefined : outcomeEndMs(record.outcome),
-    ...record.refusals.map((refusal) => refusal.endsMs),
-    ...record.holds.flatMap((hold) => [hold.offerEndsMs, hold.holdEndsMs]),
-    // Only the last of them: they are dropped in passing, and a record of nothing else may stay until then.
-    record.ended.at(-1)?.untilMs,
-  ]
-  const due = times.filter((time) => time !== undefined)
-  return due.length === 0 ? undefined : Math.min(...due)
+  // Only the last of those that ended: they are dropped in passing, and a record of nothing else may stay until then.
+  let first = Math.min(
+    record.pausedUntilMs ?? Infinity,
+    streakEndMs(record) ?? Infinity,
+    (record.outcome === undefined ? undefined : outcomeEndMs(record.outcome)) ?? Infinity,
+    record.ended.at(-1)?.untilMs ?? Infinity,
+  )
+  for (const { endsMs } of record.refusals) first = Math.min(first, endsMs)
+  for (const { offerEndsMs, holdEndsMs } of record.holds) {
+    first = Math.min(first, offerEndsMs ?? Infinity, holdEndsMs ?? Infinity)
+  }
+  return first === Infinity ? undefined : first
 }

@@ -61,8 +61,24 @@ export function decide<C extends Command>(record: KeyRecord, command: C, context
   return { record: next, answer: answer as Answers[C['op']], wake: draft.wake }
 }
 
+/** Every field but the key: one that is added to the record must be named here. */
+const COMPARED: Readonly<Record<Exclude<keyof KeyRecord, 'key'>, true>> = {
+  limit: true,
+  lastToken: true,
+  holds: true,
+  queue: true,
+  outcome: true,
+  copies: true,
+  streak: true,
+  refusals: true,
+  pausedUntilMs: true,
+  ended: true,
+}
+const FIELDS = Object.keys(COMPARED) as (keyof KeyRecord)[]
+
+/** By identity: values are never changed in place. */
 function isSame(one: KeyRecord, other: KeyRecord): boolean {
-  return (Object.keys(one) as (keyof KeyRecord)[]).every((field) => one[field] === other[field])
+  return FIELDS.every((field) => one[field] === other[field])
 }
 
 function carryOut(draft: Draft, command: Command): Answers[keyof Answers] {

@@ -1,32 +1,57 @@
+import type { ServerOptions } from 'node:http'
 import { ProtocolError, SESSION_HEADER } from '@layerlock/protocol'
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
-import Fastify, { type FastifyBaseLogger, type FastifyRequest, LogController } from 'fastify'
-import { answerFrameworkError } from './error-answers.ts'
+import { fastify, type FastifyBaseLogger, type FastifyInstance, type FastifyRequest, LogController } from 'fastify'
+import { answerClientError, answerFrameworkError } from './error-answers.ts'
+import { secureOptions, type TlsIdentity } from './tls-identity.ts'
 
 export interface ApiAppOptions {
   readonly logger?: FastifyBaseLogger | undefined
   /** The largest request body in bytes. Default 1 MiB. */
   readonly maxBodyBytes?: number | undefined
+  /** How long a request may take to arrive, in milliseconds; how long its answer takes is another matter. Default 30 s. */
+  readonly requestTimeoutMs?: number | undefined
+  /** With it the app speaks https. */
+  readonly tls?: TlsIdentity | undefined
 }
 
+const DEFAULT_MAX_BODY_BYTES = 1024 * 1024
+const DEFAULT_REQUEST_TIMEOUT_MS = 30_000
+/** How often Node looks for requests that take too long to arrive, at the most. */
+const CHECKING_INTERVAL_MS = 5_000
 /** Longer than what clients and load balancers keep a connection open for, so that it is never us who close first. */
 const KEEP_ALIVE_MS = 75_000
 /** A key has at most 512 bytes, each three characters when percent-encoded. */
 const MAX_PARAM_LENGTH = 3 * 512 + 1
 
 /** An empty Fastify app that validates strictly: nothing is coerced, dropped or filled in. */
-export function createApiApp({ logger, maxBodyBytes = 1024 * 1024 }: ApiAppOptions) {
-  return Fastify({
+export function createApiApp(options: ApiAppOptions) {
+  const { logger, tls, maxBodyBytes = DEFAULT_MAX_BODY_BYTES, requestTimeoutMs = DEFAULT_REQUEST_TIMEOUT_MS } = options
+  const common = {
     ...(logger === undefined ? { logger: false } : { loggerInstance: logger }),
     logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: maxBodyBytes,
+    requestTimeout: requestTimeoutMs,
     frameworkErrors: answerFrameworkError,
+    clientErrorHandler: answerClientError,
     keepAliveTimeout: KEEP_ALIVE_MS,
-    forceCloseConnections: true,
+    // Calls on connections that are still open while the server stops are served: nobody is better off otherwise.
+    return503OnClosing: false,
     routerOptions: { maxParamLength: MAX_PARAM_LENGTH },
-    rewriteUrl: (request) => encodeKey(request.method, request.url ?? '/'),
+    rewriteUrl: (request: { method?: string | undefined; url?: string | undefined }) =>
+      encodeKey(request.method, request.url ?? '/'),
     ajv: { customOptions: { coerceTypes: false, removeAdditional: false, useDefaults: false, verbose: true } },
-  }).withTypeProvider<TypeBoxTypeProvider>()
+  }
+  const slowness: ServerOptions = {
+    headersTimeout: requestTimeoutMs,
+    connectionsCheckingInterval: Math.min(CHECKING_INTERVAL_MS, requestTimeoutMs),
+  }
+  const app: FastifyInstance =
+    tls === undefined
+      ? fastify({ ...common, http: slowness })
+      : // What an https server has and an http server has not is used in one place only, which looks for itself.
+        fastify({ ...common, https: { ...slowness, ...secureOptions(tls) } })
+  return app.withTypeProvider<TypeBoxTypeProvider>()
 }
 
 export type ApiApp = ReturnType<typeof createApiApp>

@@ -1,24 +1,27 @@
-import {
-  ERROR_CODES,
-  type ErrorBody,
-  type ErrorCode,
-  isErrorCode,
-  KEY_MAX_BYTES,
-  ProtocolError,
-} from '@layerlock/protocol'
-import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { STATUS_CODES } from 'node:http'
+import type { Socket } from 'node:net'
+import { ERROR_CODES, type ErrorBody, type ErrorCode, KEY_MAX_BYTES, ProtocolError } from '@layerlock/protocol'
+import { type ConnectionError, type FastifyError, type FastifyReply, type FastifyRequest } from 'fastify'
+import type { ApiApp } from './api-app.ts'
 
 /** How long a client should stay away when the server is overloaded, in seconds. */
 const RETRY_AFTER_S = 1
 
+/** What Node's HTTP parser finds, by its codes. */
+const CLIENT_ERRORS: ReadonlyMap<string, readonly [ErrorCode, string]> = new Map([
+  ['ERR_HTTP_REQUEST_TIMEOUT', ['invalid_request', 'took too long to arrive']],
+  ['HPE_HEADER_OVERFLOW', ['too_large', 'its headers are too large']],
+])
+
 /** Gives every refusal the one form that clients know, whoever refuses: the rules, the validation, or the framework. */
-export function registerErrorAnswers(app: FastifyInstance): void {
+export function registerErrorAnswers(app: ApiApp): void {
   app.setErrorHandler<FastifyError>((error, request, reply) => {
     if (error instanceof ProtocolError) {
       if (error.code === 'overloaded') request.log.error({ err: error.cause ?? error }, error.message)
       return sendError(reply, error.code, error.message)
     }
-    if (error.validation !== undefined) return sendError(reply, 'invalid_request', describeValidation(error))
+    if (error.validation !== undefined)
+      return sendError(reply, 'invalid_request', describeValidation(error.validation, error.validationContext))
     if (error.statusCode === 413) return sendError(reply, 'too_large', `body: ${error.message}`)
     if (error.statusCode !== undefined && error.statusCode < 500) {
       return sendError(reply, 'invalid_request', `body: ${error.message}`)
@@ -41,21 +44,43 @@ export function answerFrameworkError(error: FastifyError, _request: FastifyReque
   }
 }
 
-function sendError(reply: FastifyReply, code: ErrorCode, message: string): FastifyReply {
-  const body: ErrorBody = { error: { code: isErrorCode(code) ? code : 'overloaded', message } }
-  if (code === 'overloaded') reply.header('retry-after', RETRY_AFTER_S)
-  return reply.code(ERROR_CODES[code].status).send(body)
+/** The same for what is no HTTP at all, or does not arrive in time: there is not even a request yet. */
+export function answerClientError({ code }: ConnectionError, socket: Socket): void {
+  // Who has gone, or has sent nothing on a new connection, would not know what to make of an answer.
+  if (code === 'ECONNRESET' || socket.destroyed || socket.bytesRead === 0 || !socket.writable) {
+    socket.destroy()
+    return
+  }
+  const [refusal, message] = CLIENT_ERRORS.get(code) ?? ['invalid_request', 'is not HTTP that can be read']
+  const body: ErrorBody = { error: { code: refusal, message: `request: ${message}` } }
+  const text = JSON.stringify(body)
+  const { status } = ERROR_CODES[refusal]
+  socket.end(
+    `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nContent-Type: application/json\r\n` +
+      `Content-Length: ${Buffer.byteLength(text)}\r\nConnection: close\r\n\r\n${text}`,
+  )
 }
 
-/** Names the field, its value, and what is allowed. */
-function describeValidation(error: FastifyError): string {
-  const issues = (error.validation ?? []).map((issue) => {
+function sendError(reply: FastifyReply, code: ErrorCode, message: string): FastifyReply {
+  if (code === 'overloaded') reply.header('retry-after', RETRY_AFTER_S)
+  if (code === 'unauthorized') reply.header('www-authenticate', 'Bearer')
+  return reply.code(ERROR_CODES[code].status).send(errorBody(code, message))
+}
+
+/** The form of every refusal. */
+export function errorBody(code: ErrorCode, message: string): ErrorBody {
+  return { error: { code, message } }
+}
+
+/** Names the field, its value, and what is allowed. @param context what was validated, where no field is to blame */
+export function describeValidation(validation: FastifyError['validation'] | null, context = 'body'): string {
+  const issues = (validation ?? []).map((issue) => {
     const path = issue.instancePath.slice(1).replaceAll('/', '.')
     const extra = issue.params['additionalProperty']
     if (typeof extra === 'string') return `${[path, extra].filter(Boolean).join('.')}: is not a known field`
     const data: unknown = 'data' in issue ? issue.data : undefined
     const shown = data === undefined || typeof data === 'object' ? '' : `${JSON.stringify(data).slice(0, 100)} `
-    return `${path || error.validationContext || 'body'}: ${shown}${issue.message ?? 'is not allowed'}`
+    return `${path || context}: ${shown}${issue.message ?? 'is not allowed'}`
   })
   return issues.join('; ')
 }

@@ -1,22 +1,23 @@
 import type { ServerResponse } from 'node:http'
 import { ROUTES } from '@layerlock/protocol'
-import { Type } from 'typebox'
 import type { EventLog, LoggedEvent } from '../service/event-log.ts'
 import type { ApiApp } from './api-app.ts'
-
-const EventsQuery = Type.Object(
-  { prefix: Type.Optional(Type.String({ maxLength: 512 })) },
-  { additionalProperties: false },
-)
+import type { Drain } from './drain.ts'
 
 /** How often a line goes out that says nothing, so that nobody in between takes the stream for dead, in milliseconds. */
 const HEARTBEAT_MS = 15_000
 /** What a reader may be behind before it is cut off; it then comes back with its `Last-Event-ID`. */
 const MAX_BEHIND_BYTES = 1024 * 1024
 
+/** Who reads events now. */
+export interface EventReaders {
+  readonly count: number
+}
+
 /** `GET /v1/events`: Server-Sent Events (WHATWG HTML, "Server-sent events"). */
-export function registerEventRoutes(app: ApiApp, events: EventLog): void {
-  app.get(ROUTES.events.path, { schema: { querystring: EventsQuery } }, (request, reply) => {
+export function registerEventRoutes(app: ApiApp, events: EventLog, drain: Drain): EventReaders {
+  const readers = { count: 0 }
+  app.get(ROUTES.events.path, { schema: { querystring: ROUTES.events.query } }, (request, reply) => {
     const { prefix = '' } = request.query
     const lastId = request.headers['last-event-id']
     reply.hijack()
@@ -38,16 +39,22 @@ export function registerEventRoutes(app: ApiApp, events: EventLog): void {
       else missed.forEach(send)
     }
     const listening = events.listen(send)
+    readers.count++
     const heartbeat = setInterval(() => write(response, ':\n\n'), HEARTBEAT_MS)
     heartbeat.unref()
+    const draining = drain.onBegin(() => response.end())
     response.once('close', () => {
+      readers.count--
       clearInterval(heartbeat)
       listening[Symbol.dispose]()
+      draining[Symbol.dispose]()
     })
   })
+  return readers
 }
 
 function write(response: ServerResponse, text: string): void {
+  if (response.writableEnded) return
   if (response.writableLength > MAX_BEHIND_BYTES) response.destroy()
   else response.write(text)
 }

@@ -3,9 +3,8 @@ import type { LockService } from '../service/lock-service.ts'
 import { MemoryLockStore } from '../store/memory-lock-store.ts'
 import { LockServer, type LockServerOptions } from '../lock-server.ts'
 import { createApiApp } from './api-app.ts'
-import { registerErrorAnswers } from './error-answers.ts'
-import { registerLockRoutes } from './lock-routes.ts'
-import { registerSessionRoutes } from './session-routes.ts'
+import { Drain } from './drain.ts'
+import { registerRoutes } from './register-routes.ts'
 
 export interface Call {
   readonly session?: string | undefined
@@ -38,9 +37,7 @@ export class HttpBed implements AsyncDisposable {
   /** Puts the HTTP face before a service that the test can look into. */
   static async over(service: LockService): Promise<HttpBed> {
     const app = createApiApp({})
-    registerErrorAnswers(app)
-    registerSessionRoutes(app, service)
-    registerLockRoutes(app, service)
+    registerRoutes(app, { service, drain: new Drain(), tokens: [] })
     const url = await app.listen({ host: '127.0.0.1', port: 0 })
     return new HttpBed(url, { [Symbol.asyncDispose]: () => app.close() })
   }

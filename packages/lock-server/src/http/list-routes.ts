@@ -1,23 +1,12 @@
-import { KeyState, PAGE_MAX_RECORDS, ROUTES } from '@layerlock/protocol'
-import { Type } from 'typebox'
+import { PAGE_MAX_RECORDS, ROUTES } from '@layerlock/protocol'
 import type { LockService } from '../service/lock-service.ts'
 import type { ApiApp } from './api-app.ts'
 
 const DEFAULT_LIMIT = 100
 
-const ListQuery = Type.Object(
-  {
-    prefix: Type.Optional(Type.String({ maxLength: 512 })),
-    state: Type.Optional(KeyState),
-    limit: Type.Optional(Type.String({ pattern: '^[1-9][0-9]{0,3}$' })),
-    cursor: Type.Optional(Type.String({ maxLength: 2048 })),
-  },
-  { additionalProperties: false },
-)
-
 /** `GET /v1/locks`: all records, a page at a time. */
 export function registerListRoutes(app: ApiApp, service: LockService): void {
-  app.get(ROUTES.locks.path, { schema: { querystring: ListQuery } }, async (request) => {
+  app.get(ROUTES.locks.path, { schema: { querystring: ROUTES.locks.query } }, async (request) => {
     const { prefix = '', state, limit, cursor } = request.query
     const after = cursor === undefined ? undefined : Buffer.from(cursor, 'base64url').toString()
     const count = Math.min(limit === undefined ? DEFAULT_LIMIT : Number(limit), PAGE_MAX_RECORDS)

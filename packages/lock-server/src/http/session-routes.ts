@@ -2,9 +2,10 @@ import { ROUTES } from '@layerlock/protocol'
 import type { LockService } from '../service/lock-service.ts'
 import { type ApiApp, sessionIdOf } from './api-app.ts'
 import { disconnectSignal } from './disconnect.ts'
+import type { Drain } from './drain.ts'
 
 /** Sessions: open, renew, close, list. */
-export function registerSessionRoutes(app: ApiApp, service: LockService): void {
+export function registerSessionRoutes(app: ApiApp, service: LockService, drain: Drain): void {
   app.post(ROUTES.openSession.path, { schema: { body: ROUTES.openSession.body } }, async (request, reply) => {
     const { session, resumed } = await service.openSession(request.body)
     return reply.code(201).send({ id: session.id, ttlMs: session.ttlMs, resumed })
@@ -16,7 +17,7 @@ export function registerSessionRoutes(app: ApiApp, service: LockService): void {
     const waitMs = request.body.waitMs ?? 0
     if (waitMs > 0) {
       const gone = disconnectSignal(reply)
-      await sleep(Math.min(waitMs, ttlMs), gone)
+      await sleep(Math.min(waitMs, ttlMs), gone, drain)
       if (gone.aborted) service.sessions.disconnected(id, renewal)
     }
     return { ttlMs }
@@ -30,9 +31,12 @@ export function registerSessionRoutes(app: ApiApp, service: LockService): void {
   app.get(ROUTES.nodes.path, () => ({ nodes: service.sessions.nodes() }))
 }
 
-function sleep(ms: number, signal: AbortSignal): Promise<void> {
+/** Resolves when the time is over, the caller has gone, or the server stops. */
+async function sleep(ms: number, gone: AbortSignal, drain: Drain): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>()
   const timer = setTimeout(resolve, ms)
-  signal.addEventListener('abort', () => resolve(), { once: true })
-  return promise.finally(() => clearTimeout(timer))
+  gone.addEventListener('abort', () => resolve(), { once: true })
+  using _draining = drain.onBegin(resolve)
+  await promise
+  clearTimeout(timer)
 }

@@ -3,10 +3,12 @@ import { expect, test } from 'vitest'
 import type { AcquireCommand } from '../core/acquire.ts'
 import { DEFAULT_MACHINE_SETTINGS } from '../core/context.ts'
 import type { KeyRecord, SessionRef } from '../core/record.ts'
-import { ManualClock } from './clock.testbed.ts'
+import { ManualClock } from './manual-clock.ts'
 import { KeyActors } from './key-actors.ts'
+import { Parking } from './parking.ts'
 import { FlakyLockStore, KEY } from './service.testbed.ts'
 import { SessionIndex } from './session-index.ts'
+import { Tally } from './tally.ts'
 
 class Bed {
   readonly clock = new ManualClock()
@@ -29,6 +31,9 @@ class Bed {
         progress: () => undefined,
         settings: { ...DEFAULT_MACHINE_SETTINGS, endedMs: 1_000, negativeMs: 1_000, retainMs: 1_000 },
       }),
+      parking: new Parking(this.clock),
+      tally: new Tally(),
+      maxKeys: 1_000,
       onDecided: () => undefined,
     })
   }

@@ -6,7 +6,10 @@ import { createRecord, type KeyRecord, type SessionRef, sessionsOf } from '../co
 import type { LockStore } from '../store/lock-store.ts'
 import type { Clock } from './clock.ts'
 import { KeyTimers } from './key-timers.ts'
+import type { Parking } from './parking.ts'
+import { decideRound, type PendingCommand } from './round.ts'
 import type { SessionIndex } from './session-index.ts'
+import type { Tally } from './tally.ts'
 
 export interface KeyActorsOptions {
   readonly store: LockStore
@@ -14,8 +17,11 @@ export interface KeyActorsOptions {
   readonly index: SessionIndex
   /** The greatest fencing token that was ever given out, as far as the store knows. */
   readonly greatestToken: number
+  readonly parking: Parking
+  readonly tally: Tally
+  readonly maxKeys: number
   readonly contextOf: (key: Key, tokenFloor: number) => MachineContext
-  readonly onDecided: (key: Key, change: RecordChange, wake: ReadonlySet<string>) => void
+  readonly onDecided: (key: Key, change: RecordChange) => void
 }
 
 /** A record before and after a swap; undefined where there is none. */
@@ -27,12 +33,6 @@ interface RecordChange {
 /** When a change that nobody will ask for again is tried again after the store failed. */
 const STORE_RETRY_MS = 1_000
 
-interface Pending {
-  readonly command: Command
-  readonly resolve: (answer: never) => void
-  readonly reject: (error: unknown) => void
-}
-
 /**
  * Runs the machine on the records of a store: the commands on one key one after another, those that queue up meanwhile
  * together in one swap. So a hot key costs one write for many calls, and only other replicas can make a swap fail.
@@ -41,7 +41,7 @@ export class KeyActors implements Disposable {
   readonly #options: KeyActorsOptions
   readonly #timers: KeyTimers
   /** The commands that wait, by key; a key has an entry exactly while its loop runs. */
-  readonly #pending = new Map<Key, Pending[]>()
+  readonly #pending = new Map<Key, PendingCommand[]>()
   #greatestToken: number
   #disposed = false
 
@@ -53,12 +53,13 @@ export class KeyActors implements Disposable {
 
   /** Takes up the records of the server's life before: their timers, and who takes part in them. */
   async restore(): Promise<void> {
-    const { store, index, contextOf } = this.#options
+    const { store, index, tally, contextOf } = this.#options
     let after: string | undefined
     for (;;) {
       const page = await store.list({ prefix: '', after, limit: 1_000 })
       if (page.length === 0) return
       for (const record of page) {
+        tally.change(undefined, record)
         const involved = sessionsOf(record)
         for (const session of involved) index.add(session, record.key)
         // First of all: any other command would find that the offers have lapsed.
@@ -100,7 +101,7 @@ export class KeyActors implements Disposable {
     if (actsFor(command) !== undefined) this.#options.index.add(actsFor(command)!, key)
     const { promise, resolve, reject } = Promise.withResolvers<Answers[C['op']]>()
     const waiting = this.#pending.get(key)
-    const entry: Pending = { command, resolve, reject }
+    const entry: PendingCommand = { command, resolve, reject }
     if (waiting !== undefined) {
       waiting.push(entry)
     } else {
@@ -111,7 +112,7 @@ export class KeyActors implements Disposable {
     return promise
   }
 
-  async #run(key: Key, pending: Pending[]): Promise<void> {
+  async #run(key: Key, pending: PendingCommand[]): Promise<void> {
     while (pending.length > 0) {
       const batch = pending.splice(0)
       try {
@@ -124,35 +125,29 @@ export class KeyActors implements Disposable {
     this.#pending.delete(key)
   }
 
-  async #applyAll(key: Key, batch: readonly Pending[]): Promise<void> {
-    const { store, onDecided } = this.#options
+  async #applyAll(key: Key, batch: readonly PendingCommand[]): Promise<void> {
+    const { store, tally, parking, onDecided } = this.#options
     for (;;) {
       const current = await store.read(key)
-      const wake = new Set<string>()
-      const settle: (() => void)[] = []
-      let record = current?.record
-      for (const { command, resolve, reject } of batch) {
-        try {
-          const decision = this.#decide(key, record, command)
-          record = decision.record
-          for (const ticket of decision.wake) wake.add(ticket)
-          settle.push(() => resolve(decision.answer as never))
-        } catch (error) {
-          settle.push(() => reject(error))
-        }
-      }
-      const unchanged = record === current?.record
-      if (!unchanged && !(await store.swap(key, current?.version ?? 0, record))) continue
-      this.#keepIndex(key, { before: current?.record, after: record, batch })
-      this.#timers.set(key, record === undefined ? undefined : nextDeadlineMs(record))
-      for (const answer of settle) answer()
-      onDecided(key, { before: current?.record, after: record }, wake)
+      const before = current?.record
+      const round = decideRound(before, batch, {
+        decide: (record, command) => this.#decide(key, record, command),
+        waiting: (ticket) => parking.waiting(key, ticket),
+      })
+      const after = round.record
+      if (after !== before && !(await store.swap(key, current?.version ?? 0, after))) continue
+      this.#keepIndex(key, { before, after, batch })
+      this.#timers.set(key, after === undefined ? undefined : nextDeadlineMs(after))
+      tally.change(before, after)
+      round.settle()
+      onDecided(key, { before, after })
+      parking.wake(key, round.wake)
       return
     }
   }
 
   #decide(key: Key, record: KeyRecord | undefined, command: Command) {
-    const { contextOf, clock } = this.#options
+    const { contextOf, clock, tally, maxKeys } = this.#options
     const floor = Math.max(this.#greatestToken + 1, clock.wallMicros())
     const context = contextOf(key, floor)
     const session = actsFor(command)
@@ -160,6 +155,9 @@ export class KeyActors implements Disposable {
       throw new ProtocolError('session_expired', 'Layerlock-Session: this session has ended; open a new one')
     }
     const decision = decide(record ?? createRecord(key), command, context)
+    if (record === undefined && decision.record !== undefined && tally.keys >= maxKeys) {
+      throw new ProtocolError('overloaded', `key: ${tally.keys} keys are known already, no more are allowed`)
+    }
     this.#greatestToken = Math.max(this.#greatestToken, decision.record?.lastToken ?? 0)
     return decision
   }
@@ -190,7 +188,7 @@ export class KeyActors implements Disposable {
 }
 
 interface Change extends RecordChange {
-  readonly batch: readonly Pending[]
+  readonly batch: readonly PendingCommand[]
 }
 
 /** Whether the two surely have the same sessions; cheap, for most commands change nothing of them. */

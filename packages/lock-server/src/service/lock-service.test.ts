@@ -212,3 +212,69 @@ test('updateCopies() lists and withdraws the copies of a session', async () => {
   expect(await bed.ask(b, 'b3', { key: keys[0]! })).toMatchObject({ status: 'done' })
   expect(await bed.ask(b, 'b4', { key: keys[1]! })).toMatchObject({ status: 'granted' })
 })
+
+test('a release hands the key to the next parked waiter with the same write, and wakes nobody else', async () => {
+  const bed = await ServiceBed.open()
+  const [a, b, c] = [await bed.session('a'), await bed.session('b'), await bed.session('c')]
+  const lease = await bed.hold(a, 'a1')
+  const next = bed.ask(b, 'b1', { waitMs: WAIT_MS })
+  const last = bed.ask(c, 'c1', { waitMs: WAIT_MS })
+  expect(await isOpen(last)).toBe(true)
+  const before = bed.store.swaps
+  await bed.release(a, lease)
+  expect(await next).toMatchObject({ status: 'granted', attempt: 1 })
+  expect(bed.store.swaps - before).toBe(1)
+  expect((await bed.record())?.holds).toMatchObject([{ ticket: 'b1', offerEndsMs: undefined }])
+  expect(await isOpen(last)).toBe(true)
+})
+
+test('a write that fails hands nothing on, and the parked waiter goes on waiting', async () => {
+  const bed = await ServiceBed.open()
+  const [a, b] = [await bed.session('a'), await bed.session('b')]
+  const lease = await bed.hold(a, 'a1')
+  const next = bed.ask(b, 'b1', { waitMs: WAIT_MS })
+  expect(await isOpen(next)).toBe(true)
+  bed.store.failing = true
+  await expect(bed.release(a, lease)).rejects.toMatchObject({ code: 'overloaded' })
+  expect(await isOpen(next)).toBe(true)
+  bed.store.failing = false
+  await bed.release(a, lease)
+  expect(await next).toMatchObject({ status: 'granted' })
+})
+
+test('the tally counts what there is, also after a restart', async () => {
+  const bed = await ServiceBed.open()
+  const [a, b] = [await bed.session('a'), await bed.session('b')]
+  const lease = await bed.hold(a, 'a1')
+  await bed.ask(b, 'b1')
+  await bed.ask(b, 'b2', { key: parseKey('other') })
+  expect(bed.service.tally).toMatchObject({ keys: 2, holds: 2, waiters: 1, outcomes: 0, copies: 0 })
+  await bed.complete(a, lease, true)
+  expect(bed.service.tally).toMatchObject({ keys: 2, holds: 1, waiters: 0, outcomes: 1, copies: 1 })
+  await bed.stop()
+  await bed.start()
+  expect(bed.service.tally).toMatchObject({ keys: 2, holds: 1, waiters: 0, outcomes: 1, copies: 1 })
+  await bed.clock.pass(600_000)
+  expect(bed.service.tally).toMatchObject({ keys: 0, holds: 0, waiters: 0, outcomes: 0, copies: 0 })
+})
+
+test('a key or a session more than is allowed is refused, and those that are there are served', async () => {
+  const bed = await ServiceBed.open({}, { maxKeys: 2, maxSessions: 1 })
+  const a = await bed.session('a')
+  await expect(bed.session('b')).rejects.toMatchObject({
+    code: 'overloaded',
+    message: expect.stringMatching(/^1 sessions/) as string,
+  })
+  const [one, two, three] = ['one', 'two', 'three'].map(parseKey)
+  const lease = await bed.hold(a, 't1', { key: one! })
+  await bed.hold(a, 't2', { key: two! })
+  await expect(bed.ask(a, 't3', { key: three! })).rejects.toMatchObject({
+    code: 'overloaded',
+    message: expect.stringMatching(/^key: 2 keys/) as string,
+  })
+  await expect(bed.service.updateCopies(a.ref, [three!], [])).rejects.toMatchObject({ code: 'overloaded' })
+  await bed.service.execute(one!, { op: 'release', session: a.ref, fencingToken: lease.fencingToken })
+  // Remembered for a while: a repeated request still has to change nothing.
+  await bed.clock.pass(60_000)
+  expect(bed.service.tally.keys).toBe(0)
+})

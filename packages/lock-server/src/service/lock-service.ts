@@ -20,13 +20,16 @@ import { EventLog } from './event-log.ts'
 import { KeyActors } from './key-actors.ts'
 import { Parking } from './parking.ts'
 import { ProgressBoard } from './progress-board.ts'
+import { DEFAULT_SERVICE_LIMITS, type ServiceLimits } from './service-limits.ts'
 import { SessionIndex } from './session-index.ts'
 import { SessionRegistry } from './session-registry.ts'
+import { Tally, type TallyCounts } from './tally.ts'
 
 export interface LockServiceOptions {
   readonly store: LockStore
-  readonly clock?: Clock
-  readonly settings?: Partial<MachineSettings>
+  readonly clock?: Clock | undefined
+  readonly settings?: Partial<MachineSettings> | undefined
+  readonly limits?: Partial<ServiceLimits> | undefined
 }
 
 /** Which records to list. */
@@ -51,27 +54,32 @@ export class LockService implements AsyncDisposable {
   readonly #store: LockStore
   readonly #clock: Clock
   readonly #settings: MachineSettings
+  readonly #limits: ServiceLimits
+  readonly #tally = new Tally()
   readonly #progress = new ProgressBoard()
   readonly #index = new SessionIndex()
   readonly #actors: KeyActors
 
-  private constructor({ store, clock = systemClock, settings }: LockServiceOptions, greatestToken: number) {
+  private constructor({ store, clock = systemClock, settings, limits }: LockServiceOptions, greatestToken: number) {
     this.#store = store
     this.#clock = clock
     this.#settings = { ...DEFAULT_MACHINE_SETTINGS, ...settings }
+    this.#limits = { ...DEFAULT_SERVICE_LIMITS, ...limits }
     this.parking = new Parking(clock)
-    this.sessions = new SessionRegistry(store, clock)
+    this.sessions = new SessionRegistry(store, clock, this.#limits.maxSessions)
     this.sessions.onExpired = (session, reason) => void this.#end(session, reason, false)
     this.#actors = new KeyActors({
       store,
       clock,
       index: this.#index,
       greatestToken,
+      parking: this.parking,
+      tally: this.#tally,
+      maxKeys: this.#limits.maxKeys,
       contextOf: (key, tokenFloor) => this.#contextOf(key, tokenFloor),
-      onDecided: (key, { before, after }, wake) => {
+      onDecided: (key, { before, after }) => {
         for (const event of eventsBetween(before, after, this.#nodeOf)) this.events.append(event)
         this.#progress.prune(key, after)
-        this.parking.wake(key, wake)
       },
     })
   }
@@ -82,6 +90,11 @@ export class LockService implements AsyncDisposable {
     await service.sessions.restore()
     await service.#actors.restore()
     return service
+  }
+
+  /** How much there is of everything now. */
+  get tally(): TallyCounts {
+    return this.#tally
   }
 
   async openSession(request: OpenSession): Promise<{ session: StoredSession; resumed: boolean }> {
@@ -102,31 +115,35 @@ export class LockService implements AsyncDisposable {
   async acquire(key: Key, wish: AcquireCommand, { waitMs, signal }: Wait): Promise<AcquireAnswer> {
     if (waitMs === 0) return (await this.#actors.execute(key, wish)).answer
     const deadlineMs = this.#clock.nowMs() + waitMs
-    using spot = this.parking.park(key, wish.ticket)
+    using spot = this.parking.park(key, wish)
     for (;;) {
       const { answer, sourceChanged } = await this.#actors.execute(key, wish)
       const leftMs = deadlineMs - this.#clock.nowMs()
       if (answer.status !== 'queued' || sourceChanged || leftMs <= 0) return answer
-      await spot.woken(leftMs, signal)
+      const told = await spot.woken(leftMs, signal)
+      if (told !== undefined) return told.answer
       // Nobody reads the answer any more, and asking again would take up an offer for nobody.
       if (signal?.aborted === true) return answer
+      if (this.parking.isDraining) return answer
     }
   }
 
   /** Carries out any other command on a key. */
-  execute<C extends Command>(key: Key, command: C): Promise<Answers[C['op']]> {
+  async execute<C extends Command>(key: Key, command: C): Promise<Answers[C['op']]> {
+    if (command.op === 'complete' && command.value !== undefined) this.#checkValue(command.value)
     return this.#actors.execute(key, command)
   }
 
   /** Shows a record; with `waitMs` it is held back while the key is held or queued. */
   async show(key: Key, { waitMs, signal }: Wait): Promise<LockRecord> {
     const deadlineMs = this.#clock.nowMs() + waitMs
-    using spot = this.parking.park(key)
+    using spot = this.parking.watch(key)
     for (;;) {
       const record = (await this.#store.read(key))?.record ?? createRecord(key)
       const view = viewOf(record, this.#contextOf(key, 0))
       const leftMs = deadlineMs - this.#clock.nowMs()
       if ((view.state !== 'held' && view.state !== 'queued') || leftMs <= 0 || signal?.aborted === true) return view
+      if (this.parking.isDraining) return view
       await spot.woken(leftMs, signal)
     }
   }
@@ -174,9 +191,13 @@ export class LockService implements AsyncDisposable {
     return { added: add.length, removed: remove.length }
   }
 
-  /** From here on no session ends by itself: that its connection closes, or is silent, is the server's doing. */
+  /**
+   * From here on no session ends by itself: that its connection closes, or is silent, is the server's doing. Calls that
+   * are held back are answered with what there is.
+   */
   drain(): void {
     this.sessions[Symbol.dispose]()
+    this.parking.drain()
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -188,6 +209,13 @@ export class LockService implements AsyncDisposable {
   async #end({ ref }: StoredSession, reason: string, keepCopies: boolean): Promise<void> {
     const command = { op: 'endSession', session: ref, reason, keepCopies } as const
     await Promise.all(this.#index.keysOf(ref).map((key) => this.#actors.executeSurely(key, command)))
+  }
+
+  #checkValue(value: unknown): void {
+    const { maxValueBytes } = this.#limits
+    const bytes = Buffer.byteLength(JSON.stringify(value))
+    if (bytes <= maxValueBytes) return
+    throw new ProtocolError('too_large', `value: has ${bytes} bytes as JSON, at most ${maxValueBytes} are allowed`)
   }
 
   readonly #nodeOf = (ref: SessionRef) => this.sessions.facts(ref)?.node

@@ -4,8 +4,9 @@ import type { Wish } from '../core/machine.testbed.ts'
 import type { KeyRecord, SessionRef } from '../core/record.ts'
 import type { StoredSession, Versioned } from '../store/lock-store.ts'
 import { MemoryLockStore } from '../store/memory-lock-store.ts'
-import { ManualClock } from './clock.testbed.ts'
+import { ManualClock } from './manual-clock.ts'
 import { LockService } from './lock-service.ts'
+import type { ServiceLimits } from './service-limits.ts'
 
 export const KEY = parseKey('some/key')
 
@@ -41,21 +42,24 @@ export class ServiceBed {
   readonly clock = new ManualClock()
   readonly store = new FlakyLockStore()
   readonly #settings: Partial<MachineSettings>
+  readonly #limits: Partial<ServiceLimits>
   service!: LockService
 
-  private constructor(settings: Partial<MachineSettings>) {
+  private constructor(settings: Partial<MachineSettings>, limits: Partial<ServiceLimits>) {
     this.#settings = settings
+    this.#limits = limits
   }
 
-  static async open(settings: Partial<MachineSettings> = {}): Promise<ServiceBed> {
-    const bed = new ServiceBed(settings)
+  static async open(settings: Partial<MachineSettings> = {}, limits: Partial<ServiceLimits> = {}): Promise<ServiceBed> {
+    const bed = new ServiceBed(settings, limits)
     await bed.start()
     return bed
   }
 
   /** Starts the service on what the store has. */
   async start(): Promise<void> {
-    this.service = await LockService.open({ store: this.store, clock: this.clock, settings: this.#settings })
+    const { store, clock } = this
+    this.service = await LockService.open({ store, clock, settings: this.#settings, limits: this.#limits })
   }
 
   /** Stops it, as far as it can notice: the store is what is left. */

@@ -4,6 +4,7 @@ import type { SessionFacts } from '../core/context.ts'
 import type { SessionRef } from '../core/record.ts'
 import type { LockStore, StoredSession } from '../store/lock-store.ts'
 import type { Clock } from './clock.ts'
+import { DEFAULT_SERVICE_LIMITS } from './service-limits.ts'
 
 /**
  * How late a deadline's timer may fire before the silence counts as this server's own (it was stopped, or starved):
@@ -22,13 +23,17 @@ interface LiveSession extends StoredSession {
 export class SessionRegistry implements Disposable {
   readonly #store: LockStore
   readonly #clock: Clock
+  readonly #maxSessions: number
   readonly #byId = new Map<string, LiveSession>()
   readonly #byRef = new Map<SessionRef, LiveSession>()
   #disposed = false
+  #openedCount = 0
+  #expiredCount = 0
   /** Told when a session has ended by itself, after it is gone from here. */
   onExpired: (session: StoredSession, reason: string) => void = () => undefined
 
-  constructor(store: LockStore, clock: Clock) {
+  constructor(store: LockStore, clock: Clock, maxSessions = DEFAULT_SERVICE_LIMITS.maxSessions) {
+    this.#maxSessions = maxSessions
     this.#store = store
     this.#clock = clock
   }
@@ -40,6 +45,9 @@ export class SessionRegistry implements Disposable {
 
   /** Opens a session. With `predecessor` it takes over that one's copies, and the predecessor's id ends. */
   async open(request: OpenSession, predecessor: StoredSession | undefined): Promise<StoredSession> {
+    if (predecessor === undefined && this.#byId.size >= this.#maxSessions) {
+      throw new ProtocolError('overloaded', `${this.#byId.size} sessions are open already, no more are allowed`)
+    }
     const session: StoredSession = {
       id: randomUUID(),
       ref: predecessor?.ref ?? (randomUUID() as SessionRef),
@@ -61,6 +69,7 @@ export class SessionRegistry implements Disposable {
       throw error
     }
     this.#add(session)
+    this.#openedCount++
     return session
   }
 
@@ -115,6 +124,16 @@ export class SessionRegistry implements Disposable {
     }))
   }
 
+  /** How many have been opened since the start of this process. */
+  get openedCount(): number {
+    return this.#openedCount
+  }
+
+  /** How many have ended by themselves since then. */
+  get expiredCount(): number {
+    return this.#expiredCount
+  }
+
   get size(): number {
     return this.#byId.size
   }
@@ -150,6 +169,7 @@ export class SessionRegistry implements Disposable {
       this.#arm(session, session.ttlMs)
       return
     }
+    this.#expiredCount++
     const reason = leftMs < session.ttlMs ? 'the process has died' : 'session expired'
     void this.remove(session).catch(() => undefined)
     this.onExpired(session, reason)

@@ -2,6 +2,7 @@ import { type Key, parseKey } from '@layerlock/protocol'
 import { describe, expect, test } from 'vitest'
 import { createRecord, type KeyRecord, type SessionRef } from '../core/record.ts'
 import type { LockStore, StoredSession } from './lock-store.ts'
+import { testRecordLists } from './record-lists.conformance.ts'
 
 export interface ConformanceOptions {
   /** Opens a store with nothing in it. */
@@ -102,6 +103,8 @@ export function describeLockStore(name: string, { open, reopen }: ConformanceOpt
       await store.swap(KEY, 0, fullRecord(KEY, 6))
       expect((await store.read(KEY))?.version).not.toBe(version)
     })
+
+    testRecordLists(open, reopen)
 
     test('swap() lets exactly one of many that come at once win', async () => {
       await using store = await open()

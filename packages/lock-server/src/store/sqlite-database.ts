@@ -3,19 +3,43 @@ import { dirname } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { StoreError } from './store-error.ts'
 
+/** What of the write-ahead log stays after a burst. */
+const JOURNAL_BYTES = 16 * 1024 * 1024
 /** Marks the file as ours (SQLite's `application_id`): "LLCK". */
 const APPLICATION_ID = 0x4c_4c_43_4b
-/** The form of the tables. A file of a later form is left alone. */
-const SCHEMA_VERSION = 1
+/** The form of the tables. A file of a later form is left alone, one of an earlier form is brought to this one. */
+const SCHEMA_VERSION = 2
+
+/** The lists of a record are in tables of their own, an entry a row, so that a long list is not written as a whole. */
+const LIST_TABLES = `
+  CREATE TABLE waiters (key TEXT NOT NULL, id INTEGER NOT NULL, value TEXT NOT NULL, PRIMARY KEY (key, id)) WITHOUT ROWID;
+  CREATE TABLE ended (id INTEGER PRIMARY KEY, key TEXT NOT NULL, value TEXT NOT NULL);
+  CREATE TABLE copies (
+    key TEXT NOT NULL, session TEXT NOT NULL, position INTEGER NOT NULL, PRIMARY KEY (key, session)
+  ) WITHOUT ROWID;
+`
 
 const TABLES = `
   CREATE TABLE records (key TEXT PRIMARY KEY, version INTEGER NOT NULL, value TEXT NOT NULL) WITHOUT ROWID;
   CREATE TABLE sessions (id TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
   CREATE TABLE counters (version INTEGER NOT NULL, greatest_token INTEGER NOT NULL);
   INSERT INTO counters VALUES (0, 0);
-  PRAGMA application_id = ${APPLICATION_ID};
-  PRAGMA user_version = ${SCHEMA_VERSION};
+  ${LIST_TABLES}
 `
+
+/** Form 1 had the lists inside of the records. */
+const UPGRADE_FROM_1 = `
+  ${LIST_TABLES}
+  INSERT INTO waiters SELECT records.key, row_number() OVER (ORDER BY records.key, entry.key), entry.value
+    FROM records, json_each(records.value, '$.queue') AS entry;
+  INSERT INTO ended SELECT row_number() OVER (ORDER BY records.key, entry.key), records.key, entry.value
+    FROM records, json_each(records.value, '$.ended') AS entry;
+  INSERT INTO copies SELECT records.key, entry.value, entry.key + 1
+    FROM records, json_each(records.value, '$.copies') AS entry;
+  UPDATE records SET value = json_remove(value, '$.queue', '$.ended', '$.copies');
+`
+
+const MARKS = `PRAGMA application_id = ${APPLICATION_ID}; PRAGMA user_version = ${SCHEMA_VERSION};`
 
 /**
  * Opens the lock server's database, or makes it, for this process alone.
@@ -29,10 +53,14 @@ export function openDatabase(path: string): DatabaseSync {
     mkdirSync(dirname(path), { recursive: true })
     database = new DatabaseSync(path)
     if (!isNew) check(database, path)
+    // Takes effect where nothing was written yet.
+    if (isNew) database.exec('PRAGMA auto_vacuum = INCREMENTAL')
     // Held from the first write on until the process ends, however it does: two servers on one file cannot be.
     database.exec('PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL')
+    database.exec(`PRAGMA journal_size_limit = ${JOURNAL_BYTES}`)
     database.exec('BEGIN EXCLUSIVE; COMMIT')
-    if (isNew) database.exec(`BEGIN; ${TABLES} COMMIT`)
+    if (isNew) database.exec(`BEGIN; ${TABLES} ${MARKS} COMMIT`)
+    else if (pragma(database, 'user_version') === 1) upgrade(database)
     return database
   } catch (error) {
     database?.close()
@@ -40,11 +68,16 @@ export function openDatabase(path: string): DatabaseSync {
   }
 }
 
+function upgrade(database: DatabaseSync): void {
+  database.exec(`BEGIN; ${UPGRADE_FROM_1} ${MARKS} COMMIT`)
+  database.exec('PRAGMA auto_vacuum = INCREMENTAL; VACUUM')
+}
+
 function check(database: DatabaseSync, path: string): void {
   const id = pragma(database, 'application_id')
   if (id !== APPLICATION_ID) throw new StoreError(`${path} is a database of something else; name another folder`)
   const version = pragma(database, 'user_version')
-  if (version !== SCHEMA_VERSION) {
+  if (version !== SCHEMA_VERSION && version !== 1) {
     throw new StoreError(`${path} is of form ${String(version)}, this server knows ${SCHEMA_VERSION}; use a newer one`)
   }
   const damage = database.prepare('PRAGMA quick_check(1)').get() as { quick_check: string }
@@ -60,6 +93,7 @@ function pragma(database: DatabaseSync, name: string): unknown {
 const REASONS: Readonly<Record<number, string>> = {
   5: 'is in use by another lock server',
   8: 'cannot be written',
+  10: 'cannot be read or written: the disk is full or broken',
   11: 'is damaged; restore or remove it',
   13: 'cannot be written: the disk is full',
   14: 'cannot be opened: no permission, or no such folder',

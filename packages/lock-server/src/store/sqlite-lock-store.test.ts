@@ -1,16 +1,18 @@
+import { readFileSync } from 'node:fs'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { parseKey } from '@layerlock/protocol'
 import { afterEach, describe, expect, test } from 'vitest'
-import { createRecord } from '../core/record.ts'
+import { createRecord, type KeyRecord, type SessionRef } from '../core/record.ts'
 import { describeLockStore } from './lock-store.conformance.ts'
-import type { LockStore } from './lock-store.ts'
+import type { LockStore, StoredSession } from './lock-store.ts'
 import { SqliteLockStore } from './sqlite-lock-store.ts'
 import { StoreError } from './store-error.ts'
 
 const KEY = parseKey('some/key')
+const SESSION: StoredSession = { id: 'x', ref: 'r' as SessionRef, node: 'n', ttlMs: 1, labels: {}, openedMs: 0 }
 const folders: string[] = []
 
 async function newPath(): Promise<string> {
@@ -93,6 +95,57 @@ describe('SqliteLockStore', () => {
       expect(await readFile(path)).toEqual(before)
     })
   }
+
+  test('brings a file of the first form to the present one, with all that is in it', async () => {
+    const path = await newPath()
+    const old = new DatabaseSync(path)
+    const session = 's' as SessionRef
+    const wish = { session, ignoreOutcome: false, unlessReferenced: false, sinceMs: 1 }
+    const record: KeyRecord = {
+      ...createRecord(KEY),
+      lastToken: 41,
+      holds: [{ ticket: 't1', session, token: 41, attempt: 1, sinceMs: 1 }],
+      queue: Array.from({ length: 12 }, (_, index) => ({ ...wish, ticket: `q${index}` })),
+      ended: Array.from({ length: 11 }, (_, index) => ({ ticket: `e${index}`, session, how: 'failed', untilMs: 9 })),
+      copies: [session, 'r' as SessionRef],
+    }
+    old.exec(`
+      CREATE TABLE records (key TEXT PRIMARY KEY, version INTEGER NOT NULL, value TEXT NOT NULL) WITHOUT ROWID;
+      CREATE TABLE sessions (id TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+      CREATE TABLE counters (version INTEGER NOT NULL, greatest_token INTEGER NOT NULL);
+      INSERT INTO counters VALUES (7, 41);
+      PRAGMA application_id = 0x4c4c434b; PRAGMA user_version = 1`)
+    old.prepare('INSERT INTO records VALUES (?, 7, ?)').run(KEY, JSON.stringify(record))
+    old.close()
+    await using store = SqliteLockStore.open(path)
+    expect(await store.read(KEY)).toEqual({ version: 7, record })
+    expect(await store.greatestToken()).toBe(41)
+    expect(await store.swap(KEY, 7, { ...record, queue: record.queue.slice(1) })).toBe(true)
+  })
+
+  test('gives back the space of what is forgotten, so that the file does not grow for ever', async () => {
+    const path = await newPath()
+    await using store = SqliteLockStore.open(path, { tidyEvery: 50 })
+    const value = 'x'.repeat(4_000)
+    const fill = async (round: number) => {
+      const keys = Array.from({ length: 2_500 }, (_, index) => parseKey(`${round}/${index}`))
+      const outcome = { token: 1, node: 'n', atMs: 0, onCopies: false, audience: [], audienceEndsMs: 0, value }
+      await Promise.all(keys.map((key) => store.swap(key, 0, { ...createRecord(key), outcome })))
+      const versions = await Promise.all(keys.map((key) => store.read(key)))
+      await Promise.all(keys.map((key, index) => store.swap(key, versions[index]!.version, undefined)))
+    }
+    const pages = () => {
+      return readFileSync(path).readUInt32BE(28)
+    }
+    await fill(0)
+    const full = pages()
+    expect(full).toBeGreaterThan(2_500)
+    // What the log holds reaches the file with the next checkpoint.
+    for (let count = 0; count < 1_200; count++) await store.saveSession({ ...SESSION, openedMs: count })
+    await fill(1)
+    for (let count = 0; count < 1_200; count++) await store.saveSession({ ...SESSION, openedMs: count })
+    expect(pages()).toBeLessThan(full / 2)
+  })
 
   test('refuses a change that comes after the end, and does no other harm', async () => {
     const store = SqliteLockStore.open(await newPath())

@@ -1,0 +1,2 @@
+export { TestLockServer } from './test-lock-server.ts'
+export type { AdvanceOptions, TestLockServerOptions } from './test-lock-server.ts'

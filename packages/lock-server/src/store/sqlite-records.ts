@@ -1,0 +1,128 @@
+import type { DatabaseSync, StatementSync } from 'node:sqlite'
+import type { Key } from '@layerlock/protocol'
+import type { KeyRecord, SessionRef } from '../core/record.ts'
+import type { Versioned } from './lock-store.ts'
+import { SqliteEnded } from './sqlite-ended.ts'
+import { SqliteWaiters } from './sqlite-waiters.ts'
+
+/** What of a record is in its own row; its lists are in tables of theirs. */
+type Head = Omit<KeyRecord, 'queue' | 'ended' | 'copies'>
+
+interface HeadRow {
+  readonly key: Key
+  readonly version: number
+  readonly value: string
+}
+
+interface CopyRow {
+  readonly key: Key
+  readonly session: SessionRef
+}
+
+/** Reads and writes records, within whatever transaction there is. */
+export class SqliteRecords {
+  readonly #read: StatementSync
+  readonly #insert: StatementSync
+  readonly #update: StatementSync
+  readonly #delete: StatementSync
+  readonly #list: StatementSync
+  readonly #copies: StatementSync
+  readonly #copiesBetween: StatementSync
+  readonly #addCopy: StatementSync
+  readonly #removeCopy: StatementSync
+  readonly #clearCopies: StatementSync
+  readonly #waiters: SqliteWaiters
+  readonly #ended: SqliteEnded
+
+  constructor(database: DatabaseSync) {
+    this.#read = database.prepare('SELECT key, version, value FROM records WHERE key = ?')
+    this.#insert = database.prepare('INSERT INTO records (version, value, key) VALUES (?, ?, ?)')
+    this.#update = database.prepare('UPDATE records SET version = ?, value = ? WHERE key = ?')
+    this.#delete = database.prepare('DELETE FROM records WHERE key = ?')
+    // Not LIKE: a prefix is taken as it is. Keys with it lie between itself and itself followed by the last character.
+    this.#list = database.prepare(
+      `SELECT key, version, value FROM records WHERE key > :after AND key >= :prefix AND key <= :prefix || char(0x10FFFF)
+       AND substr(key, 1, length(:prefix)) = :prefix ORDER BY key LIMIT :limit`,
+    )
+    // In the order in which they came: a row that is added gets the next number of its key.
+    this.#copies = database.prepare('SELECT key, session FROM copies WHERE key = ? ORDER BY position')
+    this.#copiesBetween = database.prepare(
+      'SELECT key, session FROM copies WHERE key BETWEEN ? AND ? ORDER BY key, position',
+    )
+    this.#addCopy = database.prepare(
+      `INSERT INTO copies (key, session, position)
+       VALUES (:key, :session, (SELECT coalesce(max(position), 0) + 1 FROM copies WHERE key = :key))`,
+    )
+    this.#removeCopy = database.prepare('DELETE FROM copies WHERE key = ? AND session = ?')
+    this.#clearCopies = database.prepare('DELETE FROM copies WHERE key = ?')
+    this.#waiters = new SqliteWaiters(database)
+    this.#ended = new SqliteEnded(database)
+  }
+
+  read(key: Key): Versioned | undefined {
+    const row = this.#read.get(key) as HeadRow | undefined
+    if (row === undefined) return undefined
+    const copies = (this.#copies.all(key) as unknown as CopyRow[]).map(({ session }) => session)
+    const lists = { queue: this.#waiters.read(key), ended: this.#ended.read(key), copies }
+    return { version: row.version, record: { ...(JSON.parse(row.value) as Head), ...lists } }
+  }
+
+  list(range: { prefix: string; after: string; limit: number }): KeyRecord[] {
+    const rows = this.#list.all(range) as unknown as HeadRow[]
+    const [first, last] = [rows[0]?.key, rows.at(-1)?.key]
+    if (first === undefined || last === undefined) return []
+    const queues = this.#waiters.readBetween(first, last)
+    const copies = this.#readCopiesBetween(first, last)
+    return rows.map(({ key, value }) => {
+      const lists = { queue: queues.get(key) ?? [], ended: this.#ended.read(key), copies: copies.get(key) ?? [] }
+      return { ...(JSON.parse(value) as Head), ...lists }
+    })
+  }
+
+  /** Writes what has changed of a record; undefined stands for none. */
+  write(key: Key, before: KeyRecord | undefined, next: Versioned | undefined): void {
+    if (next === undefined) {
+      this.#delete.run(key)
+      this.#waiters.clear(key)
+      this.#ended.write(key, before?.ended ?? [], [])
+      this.#clearCopies.run(key)
+      return
+    }
+    const { record, version } = next
+    const head = { ...record, queue: undefined, ended: undefined, copies: undefined }
+    const write = before === undefined ? this.#insert : this.#update
+    write.run(version, JSON.stringify(head), key)
+    this.#waiters.write(key, before?.queue ?? [], record.queue)
+    this.#ended.write(key, before?.ended ?? [], record.ended)
+    this.#writeCopies(key, before?.copies ?? [], record.copies)
+  }
+
+  /** Takes note of what was committed of a key; undefined stands for nothing. */
+  committed(key: Key, record: KeyRecord | undefined): void {
+    this.#ended.committed(key, record?.ended ?? [])
+  }
+
+  /** After each transaction. */
+  end(committed: boolean): void {
+    this.#waiters.end(committed)
+    this.#ended.end(committed)
+  }
+
+  #writeCopies(key: Key, before: readonly SessionRef[], after: readonly SessionRef[]): void {
+    if (before === after) return
+    const known = new Set(before)
+    const stays = new Set(after)
+    for (const session of before) if (!stays.has(session)) this.#removeCopy.run(key, session)
+    for (const session of after) if (!known.has(session)) this.#addCopy.run({ key, session })
+  }
+
+  #readCopiesBetween(first: Key, last: Key): Map<Key, SessionRef[]> {
+    const copies = new Map<Key, SessionRef[]>()
+    for (const { key, session } of this.#copiesBetween.all(first, last) as unknown as CopyRow[]) {
+      const sessions = copies.get(key)
+      if (sessions === undefined) copies.set(key, [session])
+      else sessions.push(session)
+    }
+    return copies
+  }
+}

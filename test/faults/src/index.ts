@@ -1,0 +1,7 @@
+export { checkHistory } from './check-history.ts'
+export type { Entry } from './entry.ts'
+export { readHistory } from './history.ts'
+export { createRandom } from './random.ts'
+export type { Task } from './task.ts'
+export type { Violation } from './violation.ts'
+export { Worker } from './worker.ts'
