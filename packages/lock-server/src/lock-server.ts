@@ -66,9 +66,10 @@ export class LockServer implements AsyncDisposable {
   static async start(options: LockServerOptions): Promise<LockServer> {
     const { host, port, store, settings, limits, clock, tls, tokens = [], drainMs = DEFAULT_DRAIN_MS } = options
     const service = await LockService.open({ store, settings, limits, clock })
+    let app: ApiApp | undefined
     try {
       const drain = new Drain()
-      const app = createApiApp(options)
+      app = createApiApp(options)
       registerRoutes(app, { service, drain, tokens: tokens.map(toAccessToken) })
       if (options.legacy !== undefined) {
         await registerLegacyRoutes(app, { ...options.legacy, service, store, clock: clock ?? systemClock })
@@ -79,6 +80,7 @@ export class LockServer implements AsyncDisposable {
       const url = `${tls === undefined ? 'http' : 'https'}://${shownHost}:${address.port}`
       return new LockServer(app, service, drain, url, drainMs)
     } catch (error) {
+      await app?.close()
       await service[Symbol.asyncDispose]()
       throw error
     }

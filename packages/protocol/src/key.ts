@@ -19,7 +19,8 @@ export function parseKey(text: string): Key {
     throw new ProtocolError('invalid_request', `key: ${JSON.stringify(text)} must not contain control characters`)
   }
   if (!text.isWellFormed()) throw new ProtocolError('invalid_request', 'key: must be well-formed Unicode')
-  const bytes = new TextEncoder().encode(text).length
+  // A UTF-16 code unit takes three bytes of UTF-8 at the most: short keys need not be counted.
+  const bytes = text.length * 3 <= KEY_MAX_BYTES ? 0 : new TextEncoder().encode(text).length
   if (bytes > KEY_MAX_BYTES) {
     throw new ProtocolError('too_large', `key: has ${bytes} bytes, at most ${KEY_MAX_BYTES} are allowed`)
   }

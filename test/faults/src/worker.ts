@@ -174,7 +174,7 @@ class Steps {
       const at = this.#now()
       lease.assertHeld()
       this.write({ type: 'write' }, at)
-      await sleep(this.#random.between(1, 8))
+      await sleep(this.#random.between(1, 8 + Math.floor(this.task.holdMs / 20)))
     } while (performance.now() < untilMs)
   }
 }

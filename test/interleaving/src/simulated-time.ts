@@ -1,7 +1,7 @@
 import { vi } from 'vitest'
 
 /** How many turns of the event loop an HTTP call in this process may take without time passing. */
-const TURNS = 12
+const TURNS = 8
 
 /**
  * Replaces the timers and `performance.now()` of this process. What is left real is `setImmediate`, by which calls within

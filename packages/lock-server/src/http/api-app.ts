@@ -29,6 +29,8 @@ export function createApiApp(options: ApiAppOptions) {
   const { logger, tls, maxBodyBytes = DEFAULT_MAX_BODY_BYTES, requestTimeoutMs = DEFAULT_REQUEST_TIMEOUT_MS } = options
   const common = {
     ...(logger === undefined ? { logger: false } : { loggerInstance: logger }),
+    // Calls are not logged, so a logger for each of them would be made for nothing.
+    childLoggerFactory: (parent: FastifyBaseLogger) => parent,
     logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: maxBodyBytes,
     requestTimeout: requestTimeoutMs,

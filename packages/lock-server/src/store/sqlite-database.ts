@@ -20,7 +20,9 @@ const LIST_TABLES = `
 `
 
 const TABLES = `
-  CREATE TABLE records (key TEXT PRIMARY KEY, version INTEGER NOT NULL, value TEXT NOT NULL) WITHOUT ROWID;
+  CREATE TABLE records (
+    key TEXT PRIMARY KEY, version INTEGER NOT NULL, token INTEGER NOT NULL, value TEXT NOT NULL
+  ) WITHOUT ROWID;
   CREATE TABLE sessions (id TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
   CREATE TABLE counters (version INTEGER NOT NULL, greatest_token INTEGER NOT NULL);
   INSERT INTO counters VALUES (0, 0);
@@ -36,7 +38,8 @@ const UPGRADE_FROM_1 = `
     FROM records, json_each(records.value, '$.ended') AS entry;
   INSERT INTO copies SELECT records.key, entry.value, entry.key + 1
     FROM records, json_each(records.value, '$.copies') AS entry;
-  UPDATE records SET value = json_remove(value, '$.queue', '$.ended', '$.copies');
+  ALTER TABLE records ADD COLUMN token INTEGER NOT NULL DEFAULT 0;
+  UPDATE records SET token = json_extract(value, '$.lastToken'), value = json_remove(value, '$.queue', '$.ended', '$.copies');
 `
 
 const MARKS = `PRAGMA application_id = ${APPLICATION_ID}; PRAGMA user_version = ${SCHEMA_VERSION};`

@@ -29,6 +29,8 @@ export class SqliteLockStore implements LockStore {
   #version: number
   #greatestToken: number
   #transactions = 0
+  /** Whether a record goes with the next transaction, and with it what it knew of tokens and versions. */
+  #forgets = false
 
   private constructor(database: DatabaseSync, { tidyEvery = 4_096 }: SqliteLockStoreOptions) {
     this.#tidyEvery = tidyEvery
@@ -39,7 +41,7 @@ export class SqliteLockStore implements LockStore {
     this.#version = counters.version
     this.#greatestToken = counters.greatestToken
     this.#commits = new CommitQueue(database, {
-      beforeCommit: () => this.#statements.writeCounters.run(this.#version, this.#greatestToken),
+      beforeCommit: () => this.#keepCounters(),
       onEnd: (committed) => this.#ended(committed),
     })
   }
@@ -58,7 +60,8 @@ export class SqliteLockStore implements LockStore {
     if ((current?.version ?? 0) !== expectedVersion) return Promise.resolve(false)
     const next = record === undefined ? undefined : { record, version: ++this.#version }
     this.#pending.set(key, next)
-    if (record !== undefined) this.#greatestToken = Math.max(this.#greatestToken, record.lastToken)
+    if (record === undefined) this.#forgets = true
+    else this.#greatestToken = Math.max(this.#greatestToken, record.lastToken)
     return this.#commits.add(() => this.#records.write(key, current?.record, next)).then(() => true)
   }
 
@@ -117,6 +120,12 @@ export class SqliteLockStore implements LockStore {
     this.#pending.clear()
   }
 
+  /** The greatest token and version are those of the records, which say so themselves, but for those that are gone. */
+  #keepCounters(): void {
+    if (this.#forgets) this.#statements.writeCounters.run(this.#version, this.#greatestToken)
+    this.#forgets = false
+  }
+
   #giveBackSpace(): void {
     const { freelist_count: free } = this.#statements.freePages.get() as { freelist_count: number }
     if (free > SPARE_PAGES) this.#database.exec(`PRAGMA incremental_vacuum(${free - SPARE_PAGES})`)
@@ -127,7 +136,8 @@ type StatementName = 'readCounters' | 'writeCounters' | 'saveSession' | 'deleteS
 
 function prepare(database: DatabaseSync): Record<StatementName, StatementSync> {
   return {
-    readCounters: database.prepare('SELECT version, greatest_token AS greatestToken FROM counters'),
+    readCounters: database.prepare(`SELECT max(version, (SELECT coalesce(max(version), 0) FROM records)) AS version,
+       max(greatest_token, (SELECT coalesce(max(token), 0) FROM records)) AS greatestToken FROM counters`),
     writeCounters: database.prepare('UPDATE counters SET version = ?, greatest_token = ?'),
     saveSession: database.prepare('INSERT OR REPLACE INTO sessions (id, value) VALUES (?, ?)'),
     deleteSession: database.prepare('DELETE FROM sessions WHERE id = ?'),

@@ -36,8 +36,8 @@ export class SqliteRecords {
 
   constructor(database: DatabaseSync) {
     this.#read = database.prepare('SELECT key, version, value FROM records WHERE key = ?')
-    this.#insert = database.prepare('INSERT INTO records (version, value, key) VALUES (?, ?, ?)')
-    this.#update = database.prepare('UPDATE records SET version = ?, value = ? WHERE key = ?')
+    this.#insert = database.prepare('INSERT INTO records (version, token, value, key) VALUES (?, ?, ?, ?)')
+    this.#update = database.prepare('UPDATE records SET version = ?, token = ?, value = ? WHERE key = ?')
     this.#delete = database.prepare('DELETE FROM records WHERE key = ?')
     // Not LIKE: a prefix is taken as it is. Keys with it lie between itself and itself followed by the last character.
     this.#list = database.prepare(
@@ -91,7 +91,7 @@ export class SqliteRecords {
     const { record, version } = next
     const head = { ...record, queue: undefined, ended: undefined, copies: undefined }
     const write = before === undefined ? this.#insert : this.#update
-    write.run(version, JSON.stringify(head), key)
+    write.run(version, record.lastToken, JSON.stringify(head), key)
     this.#waiters.write(key, before?.queue ?? [], record.queue)
     this.#ended.write(key, before?.ended ?? [], record.ended)
     this.#writeCopies(key, before?.copies ?? [], record.copies)
