@@ -183,3 +183,41 @@ test('ticket.next() waits for as long as an overloaded server asks for', async (
     vi.useRealTimers()
   }
 })
+
+test('a request that arrives after its ticket was told the outcome takes nothing', async () => {
+  await using bed = await ClientBed.start(startServer)
+  const late: (() => Promise<Response>)[] = []
+  const slow: typeof fetch = (input, init) => {
+    const isFirst = String(input).endsWith('/acquire') && late.length === 0
+    if (!isFirst) return fetch(input, init)
+    const { signal: _, ...rest } = init ?? {}
+    late.push(() => fetch(input, rest))
+    return Promise.reject(new Error('on its way for ever'))
+  }
+  const a = bed.newClient('a')
+  await a.once('k', () => Promise.resolve('result'))
+  const reader = bed.newClient('b', { fetch: slow })
+  expect(await reader.once('k', () => Promise.resolve('not needed'))).toMatchObject({ ran: false, value: 'result' })
+  await a.forget('k')
+  // The ticket is known to be over before anything else could be granted to it.
+  await vi.waitFor(async () => {
+    const answer = await late[0]!()
+    expect(await answer.json()).toMatchObject({ error: { code: 'lease_lost' } })
+  })
+  expect(await a.poll('k')).toMatchObject({ state: 'free', holders: [] })
+})
+
+test('ticket.next() of a ticket that must wait asks once at once, and then waits in one request', async () => {
+  await using bed = await ClientBed.start(startServer)
+  const waits: unknown[] = []
+  const counted: typeof fetch = (input, init) => {
+    if (String(input).endsWith('/acquire')) waits.push((JSON.parse(String(init?.body)) as { waitMs: number }).waitMs)
+    return fetch(input, init)
+  }
+  const lease = await bed.newClient('a').acquire('k')
+  const waiting = bed.newClient('b', { fetch: counted }).acquire('k')
+  await vi.waitFor(() => expect(waits).toEqual([0, 25_000]))
+  await lease.release()
+  expect((await waiting).held).toBe(true)
+  expect(waits).toEqual([0, 25_000])
+})

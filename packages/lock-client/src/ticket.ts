@@ -47,6 +47,8 @@ export class Ticket {
   #failedPolls = 0
   /** Whether the server has answered before. */
   #asked = false
+  /** Whether a request of the present name may still be on its way to the server. */
+  #unanswered = false
 
   constructor(parts: TicketParts) {
     this.#parts = parts
@@ -61,7 +63,8 @@ export class Ticket {
   /**
    * Asks once, and at once learns the state as it is now.
    *
-   * @throws {LockServerUnavailableError} when there was no answer
+   * @throws {LockServerUnavailableError} when there was no answer. The ticket may be in line all the same, or hold the key:
+   * ask again, or cancel.
    */
   ask({ signal }: CallOptions = {}): Promise<TicketAnswer> {
     return this.#ask(0, signal)
@@ -77,7 +80,7 @@ export class Ticket {
     const { budget, unavailableTimeoutMs } = this.#parts
     let awaySinceMs: number | undefined
     budget.firstTry()
-    for (let failures = 0; ; failures++) {
+    for (let failures = 0; ;) {
       const plain = this.#failedPolls >= LONG_POLL_FAILURES && this.#failedPolls % LONG_POLL_EVERY !== 0
       try {
         // The first time without waiting, which can go out together with other calls: a free key needs no more.
@@ -94,7 +97,7 @@ export class Ticket {
         // Not from the start: a long poll that hangs is noticed late, and deserves its retry all the same.
         awaySinceMs ??= performance.now()
         const giveUpMs = unavailableTimeoutMs - (performance.now() - awaySinceMs)
-        await pauseBeforeRetry(error, failures, { giveUpMs, budget, signal })
+        await pauseBeforeRetry(error, failures++, { giveUpMs, budget, signal })
       }
     }
   }
@@ -105,11 +108,13 @@ export class Ticket {
    */
   async cancel(): Promise<void> {
     this.#over = true
-    const session = this.#session
-    if (session?.isLive() !== true) return
+    if (this.#session?.isLive() === true) await this.#cancelAt(this.#session)
+  }
+
+  async #cancelAt({ id: sessionId, signal }: LiveSession): Promise<void> {
     const { api, key, logger, budget } = this.#parts
-    const { id: sessionId, signal } = session
-    const cancel = () => api.call('cancel', { key, sessionId, body: { ticket: this.id }, signal })
+    const body = { ticket: this.#id }
+    const cancel = () => api.call('cancel', { key, sessionId, body, signal })
     const failed = (error: unknown) => logger.debug({ err: error, key }, 'a ticket could not be cancelled')
     try {
       await cancel()
@@ -140,7 +145,7 @@ export class Ticket {
       if (losses > 1) await sleep(backoffMs(losses), { signal })
       const session = await orAborted(keeper.current(), signal)
       // A session that was resumed remembers the tickets of the one before, as ended.
-      if (this.#session !== undefined && this.#session !== session) this.#id = randomUUID()
+      if (this.#session !== undefined && this.#session !== session) this.#rename()
       this.#session = session
       const sentAtMs = performance.now()
       try {
@@ -152,7 +157,11 @@ export class Ticket {
           signal: signal === undefined ? session.signal : AbortSignal.any([signal, session.signal]),
         })
         this.#asked = true
-        if (answer.status !== 'granted') return answer
+        if (answer.status === 'queued') return answer
+        if (answer.status !== 'granted') {
+          if (this.#unanswered) this.#disown(session)
+          return answer
+        }
         // An answer that took longer than the session lived grants nothing.
         if (!session.isLive()) continue
         // How much of `maxHoldMs` is left counts from when it was asked for, which a long poll does a while ago.
@@ -166,9 +175,26 @@ export class Ticket {
         signal?.throwIfAborted()
         losses++
         if (error instanceof SessionExpiredError) session.end(error)
-        else if (error instanceof LeaseLostError && !this.#over) this.#id = randomUUID()
-        else throw error
+        else if (error instanceof LeaseLostError && !this.#over) this.#rename()
+        else {
+          this.#unanswered = true
+          throw error
+        }
       }
     }
+  }
+
+  #rename(): void {
+    this.#id = randomUUID()
+    this.#unanswered = false
+  }
+
+  /**
+   * Sees to it that a request which got no answer, and may arrive yet, takes nothing: the server forgets a ticket that
+   * it has told the outcome, and would take it for a new wish.
+   */
+  #disown(session: LiveSession): void {
+    void this.#cancelAt(session)
+    this.#rename()
   }
 }

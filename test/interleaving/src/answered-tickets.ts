@@ -6,9 +6,10 @@ interface Acquire {
 }
 
 /**
- * Tickets that were told `done`, `failed` or `busy`. The server knows nothing of them any more, so a late copy of their
- * request counts as a new wish: on a free key it makes a hold that no client knows of, which lasts as long as the
- * session. The network spares them for as long as that is so; a test of its own shows the defect.
+ * Tickets that were told `done`, `failed` or `busy`. To the server they are over: asking again is a new wish. What a
+ * client sent before and has arrived late it cancels by itself. A copy that is made on the way, of a request that was
+ * answered, nobody could cancel: HTTP forbids it (RFC 9110, 9.2.2: only idempotent methods are repeated automatically),
+ * and the network does not make such copies.
  */
 export class AnsweredTickets {
   readonly #tickets = new Set<string>()

@@ -62,7 +62,6 @@ export class SimulatedNetwork {
       return promise
     }
     after(fate.requestMs, () => {
-      if (this.#answered.has(request)) return
       void this.#server.handle(request, connection.signal).then(
         ({ status, headers: answerHeaders, text }) => {
           this.#answered.note(request, text)
