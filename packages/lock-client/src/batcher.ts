@@ -41,7 +41,7 @@ function* split(entries: readonly BatchEntry[]): Iterable<readonly BatchEntry[]>
   let batch: BatchEntry[] = []
   let chars = 0
   for (const entry of entries) {
-    const isFull = batch.length === BATCH_MAX_OPS || chars + entry.json.length > MAX_BATCH_CHARS
+    const isFull = batch.length === 32 || chars + entry.json.length > MAX_BATCH_CHARS
     if (batch.length > 0 && (isFull || batch[0]!.sessionId !== entry.sessionId)) {
       yield batch
       batch = []

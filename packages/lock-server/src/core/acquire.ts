@@ -1,6 +1,7 @@
 import { type AcquireAnswer, type Done, type Holder, ProtocolError, type Queued } from '@layerlock/protocol'
 import { chooseCopies, isReferencedByOthers, withdrawCopy } from './copies.ts'
 import type { Draft } from './draft.ts'
+import { findEnded } from './ended-tickets.ts'
 import { refusalFor } from './failure.ts'
 import { grant, hasRoom } from './grant.ts'
 import { visibleOutcome } from './outcome.ts'
@@ -31,7 +32,7 @@ export function acquire(draft: Draft, wish: AcquireCommand): AcquireResult {
   const held = record.holds.find((hold) => hold.ticket === wish.ticket && hold.session === wish.session)
   if (held !== undefined) return settled(grantedAnswer(draft, takeUp(draft, held)))
 
-  const ended = record.ended.find((end) => end.ticket === wish.ticket && end.session === wish.session)
+  const ended = findEnded(record.ended, wish.ticket, wish.session)
   // Asking says that one has none. A late duplicate says nothing any more, nor does going on to wait: what the session
   // has got since is not taken back.
   if (ended === undefined && !wish.unlessReferenced && isNew(draft, wish)) withdrawCopy(draft, wish.session)

@@ -1,4 +1,5 @@
 import type { MachineContext } from './context.ts'
+import { appendEnded } from './ended-tickets.ts'
 import type { Ended, KeyRecord } from './record.ts'
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] }
@@ -18,6 +19,6 @@ export function createDraft(record: KeyRecord, context: MachineContext): Draft {
 /** Remembers how a ticket ended, so that a repeated or late request of it changes nothing. */
 export function rememberEnd(draft: Draft, end: Omit<Ended, 'untilMs'>): void {
   const { settings, nowMs } = draft.context
-  const kept = draft.record.ended.length >= settings.maxEnded ? draft.record.ended.slice(1) : draft.record.ended
-  draft.record.ended = [...kept, { ...end, untilMs: nowMs + settings.endedMs }]
+  const remembered = { ...end, untilMs: nowMs + settings.endedMs }
+  draft.record.ended = appendEnded(draft.record.ended, remembered, settings.maxEnded)
 }

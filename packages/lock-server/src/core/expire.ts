@@ -1,4 +1,5 @@
 import { type Draft, rememberEnd } from './draft.ts'
+import { dropEnded } from './ended-tickets.ts'
 import { streakEndMs } from './failure.ts'
 import { advance } from './grant.ts'
 import { outcomeEndMs } from './outcome.ts'
@@ -26,10 +27,7 @@ export function expire(draft: Draft): void {
       removeHold(draft, hold, 'expired')
     }
   }
-  // They are remembered equally long each, so the first to be forgotten stands first.
-  if (record.ended[0] !== undefined && record.ended[0].untilMs <= now) {
-    record.ended = record.ended.filter((end) => end.untilMs > now)
-  }
+  record.ended = dropEnded(record.ended, now)
   advance(draft)
 }
 

@@ -1,6 +1,7 @@
 import { ProtocolError, type WorkError } from '@layerlock/protocol'
 import { listCopy } from './copies.ts'
 import { type Draft, rememberEnd } from './draft.ts'
+import { findEnded } from './ended-tickets.ts'
 import { type Failure, noteFailure } from './failure.ts'
 import { advance } from './grant.ts'
 import { settleWaiters } from './outcome.ts'
@@ -91,7 +92,7 @@ export function release(draft: Draft, command: ReleaseCommand): void {
 export function cancel(draft: Draft, { session, ticket }: CancelCommand): void {
   const { record } = draft
   const isIt = (entry: { ticket: string; session: SessionRef }) => entry.ticket === ticket && entry.session === session
-  if (record.ended.some(isIt)) return
+  if (findEnded(record.ended, ticket, session) !== undefined) return
   const hold = record.holds.find(isIt)
   record.holds = record.holds.filter((entry) => !isIt(entry))
   record.queue = record.queue.filter((entry) => !isIt(entry))

@@ -138,12 +138,13 @@ describe('SqliteLockStore', () => {
       return readFileSync(path).readUInt32BE(28)
     }
     await fill(0)
+    await fill(1)
     const full = pages()
     expect(full).toBeGreaterThan(2_500)
     // What the log holds reaches the file with the next checkpoint.
-    for (let count = 0; count < 1_200; count++) await store.saveSession({ ...SESSION, openedMs: count })
-    await fill(1)
-    for (let count = 0; count < 1_200; count++) await store.saveSession({ ...SESSION, openedMs: count })
+    for (let count = 0; count < 2_200; count++) await store.saveSession({ ...SESSION, openedMs: count })
+    await fill(2)
+    for (let count = 0; count < 2_200; count++) await store.saveSession({ ...SESSION, openedMs: count })
     expect(pages()).toBeLessThan(full / 2)
   })
 

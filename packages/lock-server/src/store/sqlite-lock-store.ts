@@ -3,8 +3,9 @@ import type { Key } from '@layerlock/protocol'
 import type { KeyRecord } from '../core/record.ts'
 import { CommitQueue } from './commit-queue.ts'
 import type { LockStore, StoredSession, Versioned } from './lock-store.ts'
-import { openDatabase } from './sqlite-database.ts'
+import { LOG_BYTES, openDatabase } from './sqlite-database.ts'
 import { SqliteRecords } from './sqlite-records.ts'
+import { WalFile } from './wal-file.ts'
 
 /** How many committed records are kept in memory, so that busy keys are not read and parsed at each call. */
 const CACHED_RECORDS = 10_000
@@ -16,6 +17,14 @@ export interface SqliteLockStoreOptions {
   readonly tidyEvery?: number | undefined
 }
 
+/** A change of a record that is on its way. */
+interface Pending {
+  readonly before: Versioned | undefined
+  readonly next: Versioned | undefined
+}
+
+const NOTHING = () => undefined
+
 /** Keeps everything in one SQLite file; see {@link CommitQueue} for when a change is on disk. */
 export class SqliteLockStore implements LockStore {
   readonly #database: DatabaseSync
@@ -24,15 +33,16 @@ export class SqliteLockStore implements LockStore {
   readonly #commits: CommitQueue
   readonly #statements: ReturnType<typeof prepare>
   readonly #cache = new Map<Key, Versioned>()
-  /** What the next transaction writes, by key: the state that a swap in the same turn compares with. */
-  readonly #pending = new Map<Key, Versioned | undefined>()
+  readonly #log: WalFile
+  /** What is on its way to the disk, by key. A swap compares with it, but it is not read before it is there. */
+  readonly #pending = new Map<Key, Pending>()
   #version: number
   #greatestToken: number
   #transactions = 0
   /** Whether a record goes with the next transaction, and with it what it knew of tokens and versions. */
   #forgets = false
 
-  private constructor(database: DatabaseSync, { tidyEvery = 4_096 }: SqliteLockStoreOptions) {
+  private constructor(database: DatabaseSync, log: WalFile, { tidyEvery = 4_096 }: SqliteLockStoreOptions) {
     this.#tidyEvery = tidyEvery
     this.#database = database
     this.#records = new SqliteRecords(database)
@@ -40,29 +50,40 @@ export class SqliteLockStore implements LockStore {
     const counters = this.#statements.readCounters.get() as { version: number; greatestToken: number }
     this.#version = counters.version
     this.#greatestToken = counters.greatestToken
-    this.#commits = new CommitQueue(database, {
+    this.#log = log
+    this.#commits = new CommitQueue({
+      database,
+      log,
       beforeCommit: () => this.#keepCounters(),
-      onEnd: (committed) => this.#ended(committed),
+      afterCommit: (committed) => this.#committed(committed),
     })
   }
 
   /** Opens the file, or makes it. @throws {StoreError} when it cannot be opened, is in use, or is not ours */
   static open(path: string, options: SqliteLockStoreOptions = {}): SqliteLockStore {
-    return new SqliteLockStore(openDatabase(path), options)
+    const database = openDatabase(path)
+    const log = new WalFile(path)
+    log.preallocate(LOG_BYTES)
+    return new SqliteLockStore(database, log, options)
   }
 
   read(key: Key): Promise<Versioned | undefined> {
-    return Promise.resolve(this.#current(key))
+    const pending = this.#pending.get(key)
+    return Promise.resolve(pending === undefined ? this.#current(key) : pending.before)
   }
 
-  swap(key: Key, expectedVersion: number, record: KeyRecord | undefined): Promise<boolean> {
-    const current = this.#pending.has(key) ? this.#pending.get(key) : this.#current(key)
-    if ((current?.version ?? 0) !== expectedVersion) return Promise.resolve(false)
-    const next = record === undefined ? undefined : { record, version: ++this.#version }
-    this.#pending.set(key, next)
+  async swap(key: Key, expectedVersion: number, record: KeyRecord | undefined): Promise<boolean> {
+    const before = this.#pending.has(key) ? this.#pending.get(key)?.next : this.#current(key)
+    if ((before?.version ?? 0) !== expectedVersion) return false
+    const pending = { before, next: record === undefined ? undefined : { record, version: ++this.#version } }
+    this.#pending.set(key, pending)
     if (record === undefined) this.#forgets = true
     else this.#greatestToken = Math.max(this.#greatestToken, record.lastToken)
-    return this.#commits.add(() => this.#records.write(key, current?.record, next)).then(() => true)
+    await this.#commits.add({
+      apply: () => this.#records.write(key, before?.record, pending.next),
+      ended: (durable) => this.#ended(key, pending, durable),
+    })
+    return true
   }
 
   list({ prefix, after = '', limit }: { prefix: string; after?: string | undefined; limit: number }) {
@@ -75,11 +96,11 @@ export class SqliteLockStore implements LockStore {
 
   async saveSession(session: StoredSession): Promise<void> {
     const value = JSON.stringify(session)
-    await this.#commits.add(() => this.#statements.saveSession.run(session.id, value))
+    await this.#commits.add({ apply: () => this.#statements.saveSession.run(session.id, value), ended: NOTHING })
   }
 
   async deleteSession(id: string): Promise<void> {
-    await this.#commits.add(() => this.#statements.deleteSession.run(id))
+    await this.#commits.add({ apply: () => this.#statements.deleteSession.run(id), ended: NOTHING })
   }
 
   sessions(): Promise<readonly StoredSession[]> {
@@ -89,6 +110,7 @@ export class SqliteLockStore implements LockStore {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#commits.idle()
+    this.#log[Symbol.dispose]()
     if (this.#database.isOpen) this.#database.close()
   }
 
@@ -108,16 +130,16 @@ export class SqliteLockStore implements LockStore {
     if (this.#cache.size > CACHED_RECORDS) this.#cache.delete(this.#cache.keys().next().value!)
   }
 
-  #ended(committed: boolean): void {
+  #ended(key: Key, pending: Pending, durable: boolean): void {
+    if (this.#pending.get(key) === pending) this.#pending.delete(key)
+    if (!durable) return
+    this.#remember(key, pending.next)
+    this.#records.committed(key, pending.next?.record)
+  }
+
+  #committed(committed: boolean): void {
     this.#records.end(committed)
-    if (committed) {
-      for (const [key, next] of this.#pending) {
-        this.#remember(key, next)
-        this.#records.committed(key, next?.record)
-      }
-      if (++this.#transactions % this.#tidyEvery === 0) this.#giveBackSpace()
-    }
-    this.#pending.clear()
+    if (committed && ++this.#transactions % this.#tidyEvery === 0) this.#giveBackSpace()
   }
 
   /** The greatest token and version are those of the records, which say so themselves, but for those that are gone. */
