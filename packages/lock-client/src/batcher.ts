@@ -13,6 +13,12 @@ export interface BatchEntry {
   readonly reject: (error: unknown) => void
 }
 
+/**
+ * Many operations go out in so many parts: while the server works on one, this side makes or reads another. What is less
+ * than {@link LEAST_OPS} is not worth a request.
+ */
+const PARTS = 4
+const LEAST_OPS = 32
 /** What of an 1 MiB body a batch may fill, in characters: one can be three bytes long. */
 const MAX_BATCH_CHARS = 256 * 1024
 
@@ -38,10 +44,11 @@ export class Batcher {
 
 /** In their order, cut where the session changes or the batch is full. */
 function* split(entries: readonly BatchEntry[]): Iterable<readonly BatchEntry[]> {
+  const most = Math.min(BATCH_MAX_OPS, Math.max(LEAST_OPS, Math.ceil(entries.length / PARTS)))
   let batch: BatchEntry[] = []
   let chars = 0
   for (const entry of entries) {
-    const isFull = batch.length === 32 || chars + entry.json.length > MAX_BATCH_CHARS
+    const isFull = batch.length === most || chars + entry.json.length > MAX_BATCH_CHARS
     if (batch.length > 0 && (isFull || batch[0]!.sessionId !== entry.sessionId)) {
       yield batch
       batch = []

@@ -188,8 +188,8 @@ test('a request that arrives after its ticket was told the outcome takes nothing
   await using bed = await ClientBed.start(startServer)
   const late: (() => Promise<Response>)[] = []
   const slow: typeof fetch = (input, init) => {
-    const isFirst = String(input).endsWith('/acquire') && late.length === 0
-    if (!isFirst) return fetch(input, init)
+    const request = new Request(input, init)
+    if (!request.url.endsWith('/acquire') || late.length > 0) return fetch(input, init)
     const { signal: _, ...rest } = init ?? {}
     late.push(() => fetch(input, rest))
     return Promise.reject(new Error('on its way for ever'))
@@ -210,8 +210,9 @@ test('a request that arrives after its ticket was told the outcome takes nothing
 test('ticket.next() of a ticket that must wait asks once at once, and then waits in one request', async () => {
   await using bed = await ClientBed.start(startServer)
   const waits: unknown[] = []
-  const counted: typeof fetch = (input, init) => {
-    if (String(input).endsWith('/acquire')) waits.push((JSON.parse(String(init?.body)) as { waitMs: number }).waitMs)
+  const counted: typeof fetch = async (input, init) => {
+    const request = new Request(input, init)
+    if (request.url.endsWith('/acquire')) waits.push(((await request.json()) as { waitMs: number }).waitMs)
     return fetch(input, init)
   }
   const lease = await bed.newClient('a').acquire('k')

@@ -15,7 +15,7 @@ const SCHEMA_VERSION = 2
 /** The lists of a record are in tables of their own, an entry a row, so that a long list is not written as a whole. */
 const LIST_TABLES = `
   CREATE TABLE waiters (key TEXT NOT NULL, id INTEGER NOT NULL, value TEXT NOT NULL, PRIMARY KEY (key, id)) WITHOUT ROWID;
-  CREATE TABLE ended (id INTEGER PRIMARY KEY, key TEXT NOT NULL, value TEXT NOT NULL);
+  CREATE TABLE ended (slot INTEGER PRIMARY KEY, seq INTEGER NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL);
   CREATE TABLE copies (
     key TEXT NOT NULL, session TEXT NOT NULL, position INTEGER NOT NULL, PRIMARY KEY (key, session)
   ) WITHOUT ROWID;
@@ -23,7 +23,8 @@ const LIST_TABLES = `
 
 const TABLES = `
   CREATE TABLE records (
-    key TEXT PRIMARY KEY, version INTEGER NOT NULL, token INTEGER NOT NULL, value TEXT NOT NULL
+    key TEXT PRIMARY KEY, version INTEGER NOT NULL, token INTEGER NOT NULL, ended INTEGER NOT NULL,
+    value TEXT NOT NULL
   ) WITHOUT ROWID;
   CREATE TABLE sessions (id TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
   CREATE TABLE counters (version INTEGER NOT NULL, greatest_token INTEGER NOT NULL);
@@ -36,12 +37,17 @@ const UPGRADE_FROM_1 = `
   ${LIST_TABLES}
   INSERT INTO waiters SELECT records.key, row_number() OVER (ORDER BY records.key, entry.key), entry.value
     FROM records, json_each(records.value, '$.queue') AS entry;
-  INSERT INTO ended SELECT row_number() OVER (ORDER BY records.key, entry.key), records.key, entry.value
-    FROM records, json_each(records.value, '$.ended') AS entry;
+  INSERT INTO ended SELECT row_number() OVER place, row_number() OVER place, records.key, entry.value
+    FROM records, json_each(records.value, '$.ended') AS entry
+    WINDOW place AS (ORDER BY records.key, entry.key);
   INSERT INTO copies SELECT records.key, entry.value, entry.key + 1
     FROM records, json_each(records.value, '$.copies') AS entry;
   ALTER TABLE records ADD COLUMN token INTEGER NOT NULL DEFAULT 0;
-  UPDATE records SET token = json_extract(value, '$.lastToken'), value = json_remove(value, '$.queue', '$.ended', '$.copies');
+  ALTER TABLE records ADD COLUMN ended INTEGER NOT NULL DEFAULT 0;
+  UPDATE records SET
+    token = json_extract(value, '$.lastToken'),
+    ended = json_array_length(value, '$.ended'),
+    value = json_remove(value, '$.queue', '$.ended', '$.copies');
 `
 
 const MARKS = `PRAGMA application_id = ${APPLICATION_ID}; PRAGMA user_version = ${SCHEMA_VERSION};`

@@ -134,7 +134,7 @@ export class SqliteLockStore implements LockStore {
     if (this.#pending.get(key) === pending) this.#pending.delete(key)
     if (!durable) return
     this.#remember(key, pending.next)
-    this.#records.committed(key, pending.next?.record)
+    this.#records.durable(key, pending.next?.record)
   }
 
   #committed(committed: boolean): void {
@@ -149,6 +149,9 @@ export class SqliteLockStore implements LockStore {
   }
 
   #giveBackSpace(): void {
+    this.#database.exec('BEGIN')
+    this.#records.tidy()
+    this.#database.exec('COMMIT')
     const { freelist_count: free } = this.#statements.freePages.get() as { freelist_count: number }
     if (free > SPARE_PAGES) this.#database.exec(`PRAGMA incremental_vacuum(${free - SPARE_PAGES})`)
   }

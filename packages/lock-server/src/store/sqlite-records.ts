@@ -36,8 +36,8 @@ export class SqliteRecords {
 
   constructor(database: DatabaseSync) {
     this.#read = database.prepare('SELECT key, version, value FROM records WHERE key = ?')
-    this.#insert = database.prepare('INSERT INTO records (version, token, value, key) VALUES (?, ?, ?, ?)')
-    this.#update = database.prepare('UPDATE records SET version = ?, token = ?, value = ? WHERE key = ?')
+    this.#insert = database.prepare('INSERT INTO records (version, token, ended, value, key) VALUES (?, ?, ?, ?, ?)')
+    this.#update = database.prepare('UPDATE records SET version = ?, token = ?, ended = ?, value = ? WHERE key = ?')
     this.#delete = database.prepare('DELETE FROM records WHERE key = ?')
     // Not LIKE: a prefix is taken as it is. Keys with it lie between itself and itself followed by the last character.
     this.#list = database.prepare(
@@ -91,15 +91,20 @@ export class SqliteRecords {
     const { record, version } = next
     const head = { ...record, queue: undefined, ended: undefined, copies: undefined }
     const write = before === undefined ? this.#insert : this.#update
-    write.run(version, record.lastToken, JSON.stringify(head), key)
+    write.run(version, record.lastToken, record.ended.length, JSON.stringify(head), key)
     this.#waiters.write(key, before?.queue ?? [], record.queue)
     this.#ended.write(key, before?.ended ?? [], record.ended)
     this.#writeCopies(key, before?.copies ?? [], record.copies)
   }
 
-  /** Takes note of what was committed of a key; undefined stands for nothing. */
-  committed(key: Key, record: KeyRecord | undefined): void {
-    this.#ended.committed(key, record?.ended ?? [])
+  /** Takes note of what of a key is on disk; undefined stands for nothing. */
+  durable(key: Key, record: KeyRecord | undefined): void {
+    this.#ended.durable(key, record?.ended ?? [])
+  }
+
+  /** Drops what has no meaning any more, within whatever transaction there is. */
+  tidy(): void {
+    this.#ended.tidy()
   }
 
   /** After each transaction. */
