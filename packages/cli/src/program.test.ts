@@ -136,6 +136,10 @@ describe('wrong usage ends with 2 and names what is wrong:', () => {
     ],
     ['server --store memory --max-body 1MB', 'maxBody: "1MB" is not allowed; expected a size such as'],
     ['server --store memory --max-value 0', 'maxValue: "0" is not allowed; expected a size such as'],
+    [
+      'server --store memory --max-body 64KiB --max-value 65537',
+      'maxValue: "65537" is not allowed; expected at most maxBody, which is 64KiB',
+    ],
     ['server --store memory --max-queue 1e3', 'maxQueue: "1e3" is not allowed; expected a whole number'],
     ['server --store memory --max-keys -1', 'maxKeys: "-1" is not allowed; expected a whole number'],
     ['server --store memory --max-sessions few', 'maxSessions: "few" is not allowed; expected a whole number'],

@@ -36,7 +36,7 @@ export function checkAnswer<Name extends RouteName>(
 export function refusal(response: TransportResponse, key: string | undefined): LockError {
   const value = parseJson(response.text)
   const retryAfterMs = retryAfter(response.retryAfter)
-  const known = isErrorBody(value) ? errorOf(value, key, retryAfterMs) : undefined
+  const known = errorBody.Check(value) ? errorOf(value, key, retryAfterMs) : undefined
   if (known !== undefined) return known
   const message = `the lock server answered ${response.status} without a known error`
   return new LockServerUnavailableError(message, { key, retryAfterMs })
@@ -44,9 +44,12 @@ export function refusal(response: TransportResponse, key: string | undefined): L
 
 const errorBody = Compile(ErrorBody)
 
-/** Whether an answer is a refusal. */
-export function isErrorBody(value: unknown): value is ErrorBody {
-  return errorBody.Check(value)
+/**
+ * Whether an answer in a batch is a refusal. One with a `status` never is: a key whose work has failed is told with the
+ * `error` of that work, whose code can be any, that of a refusal too.
+ */
+export function isRefusal(value: unknown): value is ErrorBody {
+  return errorBody.Check(value) && !('status' in value)
 }
 
 /** The error that a refusal stands for; undefined when its code is not known. */

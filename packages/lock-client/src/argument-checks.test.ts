@@ -13,7 +13,7 @@ test.each<[string, (key: string) => Promise<unknown>]>([
   ['forget', (key) => locks.forget(key)],
   ['ticket', async (key) => locks.ticket(key)],
 ])('%s() refuses a key that no server would take, without asking one', async (_name, call) => {
-  for (const key of ['', 'a\nb', 'ü'.repeat(257), '\uD800', 7 as unknown as string]) {
+  for (const key of ['', '.', '..', 'a\nb', 'ü'.repeat(257), '\uD800', 7 as unknown as string]) {
     const error: unknown = await call(key).catch((reason: unknown) => reason)
     expect(error).toBeInstanceOf(TypeError)
     expect(String(error)).toMatch(/^TypeError: key: .*expected/)

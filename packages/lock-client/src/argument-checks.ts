@@ -15,9 +15,10 @@ export function checkDuration(name: string, value: number | undefined, least: nu
   throw new TypeError(`${name}: expected ${least} to ${greatest} milliseconds, a whole number, got ${shown(value)}`)
 }
 
-/** @throws {TypeError} unless this is a key as the server takes it: 1 to 512 bytes without control characters */
+/** @throws {TypeError} unless this is a key as the server takes it, and as a URL can hold it: `.` and `..` would be lost */
 export function checkKey(key: string): void {
   if (typeof key !== 'string') throw new TypeError(`key: expected a string, got ${shown(key)}`)
+  if (key === '.' || key === '..') throw new TypeError(`key: expected another one than "." and "..", got ${shown(key)}`)
   try {
     parseKey(key)
   } catch (error) {

@@ -39,6 +39,17 @@ test('operations of one tick go out as one request, each with its own answer', a
   expect((results[1] as PromiseRejectedResult).reason).toBeInstanceOf(LeaseLostError)
 })
 
+test.each(['session_expired', 'lease_lost', 'not_found', 'overloaded', 'broken'])(
+  'a key whose work has failed with the code %s is an answer in a batch, not a refusal',
+  async (code) => {
+    const failed = { status: 'failed', error: { code, message: 'said the work' }, attempts: 3, retryAfterMs: 0 }
+    const { api } = apiOver(() => ({ answers: [failed, { status: 'granted', fencingToken: 1, attempt: 1 }] }))
+    const wish = (key: string) => ({ key, sessionId: 's', body: { ticket: key } })
+    const answers = await Promise.all([api.call('acquire', wish('a')), api.call('acquire', wish('b'))])
+    expect(answers).toMatchObject([failed, { status: 'granted' }])
+  },
+)
+
 const LOST = { error: { code: 'lease_lost', message: 'gone' } }
 
 test('a lone operation, one that waits, and one of another session go out by themselves', async () => {

@@ -11,6 +11,18 @@ test.each<[string, LockClientOptions]>([
   ['url', { url: '' }],
   ['url', { url: 'localhost:7400' }],
   ['url', { url: 'ftp://host' }],
+  ['url', { url: ' http://host' }],
+  ['url', { url: 'http://host\n' }],
+  ['url', { url: 'http://host/?a=b' }],
+  ['url', { url: 'http://host#top' }],
+  ['url', { url: 'http://user@host' }],
+  ['token', { url, token: '' }],
+  ['token', { url, token: 'two words' }],
+  ['token', { url, token: 'line\n' }],
+  ['token', { url, token: 'ü' }],
+  ['token', { url, token: 7 as unknown as string }],
+  ['ca', { url, ca: '/etc/ca.pem' }],
+  ['ca', { url, ca: '-----BEGIN CERTIFICATE-----', fetch: globalThis.fetch }],
   ['node', { url, node: '' }],
   ['endpoint', { url, endpoint: 'node-a:5000' }],
   ['sessionTtlMs', { url, sessionTtlMs: 999 }],
@@ -33,4 +45,15 @@ test('checkOptions() takes what is not given from the environment, or a default'
   expect(checked).toMatchObject({ url: 'http://from.env', token: 'secret', node: expect.stringMatching(/./) })
   expect(checked).toMatchObject({ tryTimeoutMs: 5_000, unavailableTimeoutMs: 30_000 })
   expect(checkOptions({ url, token: 'own' })).toMatchObject({ url, token: 'own' })
+  vi.stubEnv('LAYERLOCK_TOKEN', 'secret\n')
+  expect(checkOptions({})).toMatchObject({ token: 'secret' })
+  vi.stubEnv('LAYERLOCK_TOKEN', '')
+  expect(checkOptions({}).token).toBeUndefined()
+})
+
+test('new LockClient() shows no secret in what it refuses', () => {
+  expect(() => new LockClient({ url, token: 'secret word' })).toThrow(
+    'token: expected visible ASCII characters, without spaces or line ends, got 11 characters (not shown)',
+  )
+  expect(() => new LockClient({ url: 'http://user:secret@host' })).toThrow('got "http://***@host"')
 })

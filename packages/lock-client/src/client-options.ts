@@ -5,10 +5,18 @@ import { type Logger, silentLogger } from './logger.ts'
 import { DEFAULT_RETRIES_PER_SECOND } from './retry-budget.ts'
 
 export interface LockClientOptions {
-  /** The lock server, such as `http://127.0.0.1:7400`. Default: the environment's `LAYERLOCK_URL`. */
+  /**
+   * The lock server, such as `http://127.0.0.1:7400`; may have a path, but no query, fragment or user. Default: the
+   * environment's `LAYERLOCK_URL`.
+   */
   readonly url?: string | undefined
-  /** The bearer token, where the server wants one. Default: the environment's `LAYERLOCK_TOKEN`. */
+  /**
+   * The bearer token, where the server wants one: visible ASCII characters. Default: the environment's
+   * `LAYERLOCK_TOKEN`, whose line feed at the end is left out, and which counts as none when it is empty.
+   */
   readonly token?: string | undefined
+  /** The certificates (PEM) of the authorities that are trusted, instead of the well-known ones. Not with `fetch`. */
+  readonly ca?: string | undefined
   /** What others see this process called. Default: the host's name. */
   readonly node?: string | undefined
   /** Where peers of this session reach it: an http or https URL. Default: nowhere. */
@@ -51,10 +59,8 @@ export interface CheckedOptions extends Omit<LockClientOptions, 'url' | 'logger'
 
 /** @throws {TypeError} naming the option, its value and what is allowed */
 export function checkOptions(options: LockClientOptions): CheckedOptions {
-  const url = options.url ?? process.env['LAYERLOCK_URL']
-  if (url === undefined || !isHttpUrl(url)) {
-    throw new TypeError(`url: expected an http or https URL of a lock server, got ${JSON.stringify(url)}`)
-  }
+  const url = checkUrl(options.url ?? process.env['LAYERLOCK_URL'])
+  const token = checkToken(options.token ?? tokenOfEnvironment())
   const { least, greatest } = SESSION_TTL_MS
   const { node, endpoint } = options
   if (node !== undefined && (node.length === 0 || node.length > 253)) {
@@ -71,10 +77,11 @@ export function checkOptions(options: LockClientOptions): CheckedOptions {
   if (!(retriesPerSecond >= 1 && retriesPerSecond <= 10_000)) {
     throw new TypeError(`retriesPerSecond: expected a number from 1 to 10,000, got ${retriesPerSecond}`)
   }
+  if (options.ca !== undefined) checkCa(options.ca, options.fetch)
   return {
     ...options,
     url,
-    token: options.token ?? process.env['LAYERLOCK_TOKEN'],
+    token,
     node: node ?? hostname(),
     tryTimeoutMs: options.tryTimeoutMs ?? 5_000,
     unavailableTimeoutMs: options.unavailableTimeoutMs ?? 30_000,
@@ -83,6 +90,33 @@ export function checkOptions(options: LockClientOptions): CheckedOptions {
   }
 }
 
+/** What a URL is made from must be in it as it is: `URL` would leave out spaces and line ends. */
 function isHttpUrl(text: string): boolean {
-  return URL.canParse(text) && /^https?:$/.test(new URL(text).protocol)
+  return !/[\s\p{Cc}]/u.test(text) && URL.canParse(text) && /^https?:$/.test(new URL(text).protocol)
+}
+
+/** The paths of the calls are appended to it. */
+function checkUrl(url: string | undefined): string {
+  if (url !== undefined && isHttpUrl(url) && !/[?#]|:\/\/[^/]*@/.test(url)) return url
+  const shown = JSON.stringify(url?.replace(/:\/\/[^/]*@/, '://***@'))
+  throw new TypeError(
+    `url: expected an http or https URL of a lock server, without spaces, query, fragment or user, got ${shown}`,
+  )
+}
+
+/** The file or command that it came from is likely to end with a line feed. */
+function tokenOfEnvironment(): string | undefined {
+  return process.env['LAYERLOCK_TOKEN']?.replace(/\r?\n$/, '') || undefined
+}
+
+function checkToken(token: string | undefined): string | undefined {
+  if (token === undefined || (typeof token === 'string' && /^[!-~]+$/.test(token))) return token
+  const shown = typeof token === 'string' ? `${token.length} characters (not shown)` : typeof token
+  throw new TypeError(`token: expected visible ASCII characters, without spaces or line ends, got ${shown}`)
+}
+
+function checkCa(ca: string, fetch: unknown): void {
+  if (fetch !== undefined) throw new TypeError('ca: expected without fetch, which trusts whom it trusts, got both')
+  if (typeof ca === 'string' && ca.includes('-----BEGIN CERTIFICATE-----')) return
+  throw new TypeError(`ca: expected certificates in PEM, got ${typeof ca === 'string' ? 'other text' : typeof ca}`)
 }

@@ -1,3 +1,4 @@
+export type { CopiesUpdated, LiveNode, LockRecord, WorkError } from '@layerlock/protocol'
 export type {
   AcquireOptions,
   CallOptions,

@@ -33,10 +33,34 @@ test.concurrent('renew() renews at once, and lease.renewed resolves', async () =
   await locks.renew()
   const lease = await locks.acquire('k')
   const renewed = lease.renewed
-  expect(lease.renewed).toBe(renewed)
   await locks.renew()
   await renewed
   expect(lease.held).toBe(true)
+})
+
+test.concurrent('lease.renewed does not resolve by a renewal that was on its way when it was asked for', async () => {
+  await using bed = await ClientBed.start(startServer)
+  const { promise: held, resolve: letGo } = Promise.withResolvers<void>()
+  const { promise: reached, resolve: reach } = Promise.withResolvers<void>()
+  let renewals = 0
+  const fetching = fetchThrough(async (path, send) => {
+    if (path !== '/v1/sessions/renew' || ++renewals > 1) return send()
+    reach()
+    await held
+    return send()
+  })
+  const locks = bed.newClient('a', { fetch: fetching, sessionTtlMs: 600_000, tryTimeoutMs: 60_000 })
+  const lease = await locks.acquire('k')
+  const first = lease.renewed
+  let isRenewed = false
+  const confirmed = locks.renew()
+  await reached
+  const second = lease.renewed.then(() => (isRenewed = true))
+  letGo()
+  await Promise.all([confirmed, first])
+  expect(isRenewed).toBe(false)
+  await locks.renew()
+  expect(await second).toBe(true)
 })
 
 test.concurrent('lease.renewed rejects when the lease is released before', async () => {

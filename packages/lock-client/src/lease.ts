@@ -8,7 +8,6 @@ import { type LiveSession, SAFETY_MARGIN } from './live-session.ts'
 import type { AnswerOf, BodyOf, LockApi, RouteName } from './lock-api.ts'
 import type { Logger } from './logger.ts'
 import { retry } from './retry.ts'
-import type { RetryBudget } from './retry-budget.ts'
 import { orAborted } from './sleep.ts'
 
 export interface CompleteOptions extends CallOptions {
@@ -34,7 +33,6 @@ type Ending = 'complete' | 'fail' | 'release'
 interface LeaseParts {
   readonly api: LockApi
   readonly logger: Logger
-  readonly budget: RetryBudget
   readonly key: string
   readonly session: LiveSession
   readonly granted: Granted
@@ -58,7 +56,8 @@ export class Lease implements AsyncDisposable {
   readonly #end: LeaseEnd
   /** Set by what the holder itself did to end the lease: anything else is a loss. */
   #given = false
-  #renewed: Promise<void> | undefined
+  /** The ending that is on its way, if any. Never rejects. */
+  #pending: Promise<void> | undefined
   /** When `maxHoldMs` is over, a safety margin less. */
   readonly #deadlineMs: number
 
@@ -93,20 +92,22 @@ export class Lease implements AsyncDisposable {
   }
 
   /**
-   * Resolves at the next renewal of the lease's session (one comes each third of its TTL): the server knows then that
-   * the lease is still held. For long work that wants to be sure before each of its steps. Nobody need handle it.
+   * Resolves when a renewal of the lease's session succeeds that was sent after this was asked for (one goes out each
+   * third of its TTL): the lease was still held at the server then. For long work that wants to be sure before each of
+   * its steps; `LockClient.renew` renews at once. A promise of its own each time, which nobody need handle.
    *
    * @throws {LeaseLostError} when the lease ends, or is lost, before
    */
   get renewed(): Promise<void> {
-    this.#renewed ??= this.#untilRenewed().finally(() => (this.#renewed = undefined))
-    this.#renewed.catch(() => undefined)
-    return this.#renewed
+    const renewed = this.#untilRenewed()
+    renewed.catch(() => undefined)
+    return renewed
   }
 
   /**
    * Ends the lease with an outcome. As with `fail` and `release`, a `signal` ends the waiting for the server's word, not
-   * the ending of the lease.
+   * the ending of the lease: that goes on, and disposing the lease waits for it. Another ending meanwhile waits as well,
+   * and goes out only if this one was refused (a value too large, say).
    *
    * @throws {LeaseLostError} when it was lost before; nobody learns of the value then
    */
@@ -133,20 +134,7 @@ export class Lease implements AsyncDisposable {
    * @throws {LeaseLostError} when it was lost before
    */
   async release({ signal }: CallOptions = {}): Promise<void> {
-    const body = { fencingToken: this.fencingToken }
-    const { session, budget } = this.#parts
-    try {
-      await this.#finish('release', body, signal)
-    } catch (error) {
-      if (this.held && error instanceof LockError && error.retryable) {
-        this.#given = true
-        this.#end.end(() => error)
-        const options = { giveUpMs: Infinity, budget, signal: session.signal, background: true }
-        const later = retry(() => this.#call('release', body), options)
-        void later.catch((reason: unknown) => this.#log(reason, 'the lease was not released'))
-      }
-      throw error
-    }
+    await this.#finish('release', { fencingToken: this.fencingToken }, signal)
   }
 
   /** Tells others how far the work is. A report that cannot be delivered is dropped. */
@@ -160,6 +148,8 @@ export class Lease implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    // An ending whose caller waits no longer: a release would overtake it, and its outcome would be lost.
+    await this.#pending
     if (!this.held) return
     await this.release().catch((error: unknown) => this.#log(error, 'the lease could not be released'))
   }
@@ -167,14 +157,46 @@ export class Lease implements AsyncDisposable {
   async #finish<Name extends Ending>(name: Name, body: BodyOf<Name>, signal: AbortSignal | undefined): Promise<void> {
     signal?.throwIfAborted()
     this.assertHeld()
-    await (signal === undefined ? this.#finishSurely(name, body) : orAborted(this.#finishSurely(name, body), signal))
+    await (signal === undefined ? this.#finishInTurn(name, body) : orAborted(this.#finishInTurn(name, body), signal))
   }
 
-  /** Retries until the answer is there, or until the lease is over anyway. Safe: the server knows the token. */
-  async #finishSurely<Name extends Ending>(name: Name, body: BodyOf<Name>): Promise<void> {
-    const { session, key, budget } = this.#parts
+  /** One ending after the other: what was not refused is the last one. */
+  async #finishInTurn<Name extends Ending>(name: Name, body: BodyOf<Name>): Promise<void> {
+    while (this.#pending !== undefined) {
+      await this.#pending
+      this.assertHeld()
+    }
+    const finishing = this.#finishSurely(name, body)
+    this.#pending = finishing.catch(() => undefined)
     try {
-      await retry(() => this.#call(name, body), { giveUpMs: session.ttlMs, budget, signal: session.signal })
+      await finishing
+    } catch (error) {
+      if (name === 'release') this.#releaseLater(error)
+      throw error
+    } finally {
+      this.#pending = undefined
+    }
+  }
+
+  /** Goes on with a release that found the server away for too long: nobody else would free the key. */
+  #releaseLater(reason: unknown): void {
+    if (!this.held || !(reason instanceof LockError) || !reason.retryable) return
+    this.#given = true
+    this.#end.end(() => reason)
+    const options = { giveUpMs: Infinity, signal: this.#parts.session.signal, background: true }
+    const later = retry(() => this.#call('release', { fencingToken: this.fencingToken }), options)
+    void later.catch((error: unknown) => this.#log(error, 'the lease was not released'))
+  }
+
+  /**
+   * Retries until the answer is there, or until the lease is over anyway. Safe: the server knows the token. Not from the
+   * client's budget: these retries are few, one a lease, and free what others wait for, so they must not queue behind
+   * those of the others.
+   */
+  async #finishSurely<Name extends Ending>(name: Name, body: BodyOf<Name>): Promise<void> {
+    const { session, key } = this.#parts
+    try {
+      await retry(() => this.#call(name, body), { giveUpMs: session.ttlMs, signal: session.signal })
     } catch (error) {
       if (error instanceof LeaseLostError) this.#end.end(() => error)
       // A refusal of what was sent (a value too large, say) ends nothing: the lease can still be failed or released.
@@ -189,7 +211,7 @@ export class Lease implements AsyncDisposable {
   async #untilRenewed(): Promise<void> {
     this.assertHeld()
     // Why it ended is told by what follows.
-    await orAborted(this.#parts.session.nextRenewal, this.signal).catch(() => undefined)
+    await orAborted(this.#parts.session.nextRenewal(), this.signal).catch(() => undefined)
     this.assertHeld()
   }
 

@@ -51,6 +51,24 @@ test('LiveSession ends at its deadline although its timer has fired too early', 
   vi.restoreAllMocks()
 })
 
+test('LiveSession tells of a renewal only those who asked before it was sent', async () => {
+  const session = open()
+  const told: string[] = []
+  const wait = (name: string) => void session.nextRenewal().then(() => told.push(name))
+  wait('before')
+  await vi.advanceTimersByTimeAsync(1)
+  const parkedAtMs = performance.now()
+  await vi.advanceTimersByTimeAsync(1)
+  wait('meanwhile')
+  await vi.advanceTimersByTimeAsync(1)
+  session.renewed(parkedAtMs)
+  await vi.advanceTimersByTimeAsync(0)
+  expect(told).toEqual(['before'])
+  session.renewed(performance.now())
+  await vi.advanceTimersByTimeAsync(0)
+  expect(told).toEqual(['before', 'meanwhile'])
+})
+
 test('LiveSession is not brought back by a renewal that is answered too late', async () => {
   const session = open()
   await vi.advanceTimersByTimeAsync(9_010)

@@ -18,7 +18,8 @@ export class LiveSession {
   readonly #ended = new AbortController()
   #deadlineMs = 0
   #timer: NodeJS.Timeout | undefined
-  #nextRenewal: PromiseWithResolvers<void> | undefined
+  /** Those who wait for a renewal, with when they began. */
+  #waiting: { readonly sinceMs: number; readonly resolve: () => void }[] = []
 
   constructor(opened: { id: string; ttlMs: number; resumed: boolean }, sentAtMs: number) {
     this.id = opened.id
@@ -37,14 +38,19 @@ export class LiveSession {
     if (this.signal.aborted) return
     this.#deadlineMs = sentAtMs + this.ttlMs * (1 - SAFETY_MARGIN)
     this.#watchDeadline()
-    this.#nextRenewal?.resolve()
-    this.#nextRenewal = undefined
+    const waiting = this.#waiting
+    this.#waiting = waiting.filter(({ sinceMs }) => sinceMs >= sentAtMs)
+    for (const { sinceMs, resolve } of waiting) if (sinceMs < sentAtMs) resolve()
   }
 
-  /** Resolves at the next renewal that succeeds; stays open when the session ends before. */
-  get nextRenewal(): Promise<void> {
-    this.#nextRenewal ??= Promise.withResolvers<void>()
-    return this.#nextRenewal.promise
+  /**
+   * Resolves when a renewal succeeds that is sent from now on: one that is on its way (a parked one, say) may have been
+   * answered for a state that is past. Stays open when the session ends before.
+   */
+  nextRenewal(): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>()
+    this.#waiting.push({ sinceMs: performance.now(), resolve })
+    return promise
   }
 
   /** Whether it lives. Looks at the clock, so it is right even when the process was stopped and no timer has run yet. */
@@ -65,6 +71,7 @@ export class LiveSession {
 
   end(reason: Error): void {
     clearTimeout(this.#timer)
+    this.#waiting = []
     this.#ended.abort(reason)
   }
 }

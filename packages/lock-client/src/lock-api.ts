@@ -1,6 +1,6 @@
 import { BATCH_OPS, type BatchOpName, type Route, ROUTES, SESSION_HEADER } from '@layerlock/protocol'
 import type { Static } from 'typebox'
-import { checkAnswer, errorOf, isErrorBody, parseJson, refusal } from './answers.ts'
+import { checkAnswer, errorOf, isRefusal, parseJson, refusal } from './answers.ts'
 import { Batcher, type BatchEntry } from './batcher.ts'
 import { callHeaders } from './call-headers.ts'
 import { LockServerUnavailableError } from './errors.ts'
@@ -173,7 +173,7 @@ function distribute(entries: readonly BatchEntry[], value: unknown): void {
   }
   entries.forEach(({ name, key, resolve, reject }, index) => {
     const answer: unknown = answers[index]
-    const refused = isErrorBody(answer) ? errorOf(answer, key) : undefined
+    const refused = isRefusal(answer) ? errorOf(answer, key) : undefined
     try {
       if (refused === undefined) resolve(checkAnswer(name, answer, key))
       else reject(refused)

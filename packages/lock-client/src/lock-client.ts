@@ -1,5 +1,6 @@
-import type { CopiesUpdated, LiveNode, LockRecord, OpenSession } from '@layerlock/protocol'
+import type { CopiesUpdated, LiveNode, LockRecord } from '@layerlock/protocol'
 import { MAX_WAIT_MS } from '@layerlock/protocol'
+import { AbortScope } from './abort-scope.ts'
 import { checkCall, checkKey, checkPrefix, MAX_DELAY_MS } from './argument-checks.ts'
 import type {
   AcquireOptions,
@@ -19,14 +20,16 @@ import {
   SessionExpiredError,
 } from './errors.ts'
 import { EventConnector } from './event-connection.ts'
-import type { Lease } from './lease.ts'
+import { Lease } from './lease.ts'
 import { type AnswerOf, type CallOptions as ApiOptions, LockApi, type RouteName } from './lock-api.ts'
 import { retry } from './retry.ts'
 import { RetryBudget } from './retry-budget.ts'
 import { Semaphore } from './semaphore.ts'
 import { SessionKeeper } from './session-keeper.ts'
 import { orAborted } from './sleep.ts'
-import { Ticket, type TicketAnswer, type Wish } from './ticket.ts'
+import { sessionRequest } from './session-request.ts'
+import { Ticket, type TicketAnswer, type Wish, wishOf } from './ticket.ts'
+import { workErrorOf } from './work-error.ts'
 import { FetchTransport, UndiciTransport } from './transport.ts'
 import { Watch } from './watch.ts'
 
@@ -45,12 +48,13 @@ export class LockClient implements AsyncDisposable {
   readonly #connector: EventConnector
   readonly #budget: RetryBudget
   readonly #cancelling = new Set<Promise<void>>()
+  #closing: Promise<void> | undefined
 
   /** @throws {TypeError} when an option is not allowed */
   constructor(options: LockClientOptions = {}) {
     const checked = checkOptions(options)
-    const { url, token, tryTimeoutMs, logger, onSession } = checked
-    const transport = checked.fetch === undefined ? new UndiciTransport() : new FetchTransport(checked.fetch)
+    const { url, token, ca, fetch, tryTimeoutMs, logger, onSession } = checked
+    const transport = fetch === undefined ? new UndiciTransport({ ca }) : new FetchTransport(fetch)
     this.#options = checked
     this.#api = new LockApi({ url, token, tryTimeoutMs, transport })
     this.#connector = new EventConnector({ url, token, tryTimeoutMs, transport })
@@ -73,7 +77,14 @@ export class LockClient implements AsyncDisposable {
     throw new LeaseLostError(`the lock server answered ${answer.status} to a mutex`, { key })
   }
 
-  /** Holds the key if it is free now; undefined if it is not. */
+  /**
+   * Holds the key if it is free now; undefined if it is not.
+   *
+   * @throws {TypeError} when the key or an option is not allowed
+   * @throws {LockTimeoutError} when the server has not answered within `timeoutMs`
+   * @throws {LockFailedError} when holders before have failed for good, or too often in a row
+   * @throws {LockServerUnavailableError} when the server has been away for too long
+   */
   async tryAcquire(key: string, options: AcquireOptions = {}): Promise<Lease | undefined> {
     checkCall(key, options)
     const answer = await this.#settle(key, { ...wishOf(options), ignoreOutcome: true, enqueue: false }, options)
@@ -87,27 +98,23 @@ export class LockClient implements AsyncDisposable {
 
   /**
    * Does the work unless someone else does or has done it, and then gives back that result, which must be JSON.
-   * `timeoutMs` and `signal` bound the waiting; the work has its lease's signal.
+   * `timeoutMs` and `signal` bound all that comes before the work, `verify` and the forgetting of what it refused too;
+   * the work has its lease's signal.
    *
+   * @throws {TypeError} when the key or an option is not allowed
    * @throws what `work` throws, after the next in line was told; a result that the server refuses counts as such
+   * @throws what `verify` throws
+   * @throws {LeaseLostError} when the lease was lost before the result was told; others may do the work again
+   * @throws {LockTimeoutError} after `timeoutMs`
    * @throws {LockFailedError} when others have failed for good, or too often in a row
+   * @throws {LockServerUnavailableError} when the server has been away for too long
+   * @throws the signal's reason
    * @throws {OutcomeInvalidError} when `verify` refused a result, and the one that somebody else left then as well
    */
   async once<T>(key: string, work: (lease: Lease) => Promise<T>, options: OnceOptions<T> = {}): Promise<OnceResult<T>> {
     checkCall(key, options)
-    const { verify = () => true, signal, timeoutMs = Infinity } = options
-    const deadlineMs = performance.now() + timeoutMs
-    for (let refused = 0; ; refused++) {
-      const leftMs = Math.max(0, Math.ceil(deadlineMs - performance.now()))
-      const answer = await this.#settle(key, wishOf(options), { signal, timeoutMs: leftMs })
-      if (answer.status === 'granted') return this.#work(answer.lease, work, options)
-      if (answer.status !== 'done') throw new LeaseLostError(`the lock server answered ${answer.status}`, { key })
-      const value = answer.value as T
-      if (await verify(value)) return { ran: false, value, by: answer.by.node, attempts: 0 }
-      if (refused > 0) throw new OutcomeInvalidError(answer.fencingToken, { key })
-      // By its token: of many who refuse it at once one forgets it, and the outcome that follows stays.
-      await this.forget(key, { ifToken: answer.fencingToken, signal })
-    }
+    const found = await this.#bounded(key, options, (signal) => this.#grantOrOutcome(key, options, signal))
+    return found instanceof Lease ? this.#work(found, work, options) : found
   }
 
   /** Waits until nobody holds the key or waits for it, without taking it; resolves with its state then. */
@@ -163,20 +170,17 @@ export class LockClient implements AsyncDisposable {
     copies: { add?: string[]; remove?: string[] },
     { signal }: CallOptions = {},
   ): Promise<CopiesUpdated> {
-    return retry(
-      async () => {
-        for (;;) {
-          const session = await orAborted(this.#keeper.current(), signal)
-          try {
-            return await this.#api.call('copies', { sessionId: session.id, body: copies, signal })
-          } catch (error) {
-            if (!(error instanceof SessionExpiredError)) throw error
-            session.end(error)
-          }
+    return this.#retry(signal, async (either) => {
+      for (;;) {
+        const session = await orAborted(this.#keeper.current(), either)
+        try {
+          return await this.#api.call('copies', { sessionId: session.id, body: copies, signal: either })
+        } catch (error) {
+          if (!(error instanceof SessionExpiredError)) throw error
+          session.end(error)
         }
-      },
-      { giveUpMs: this.#options.unavailableTimeoutMs, budget: this.#budget, signal },
-    )
+      }
+    })
   }
 
   /** The live sessions of all clients. */
@@ -201,15 +205,45 @@ export class LockClient implements AsyncDisposable {
     await orAborted(this.#keeper.renew(), signal)
   }
 
-  /** Ends the session, and with it all leases and wishes of this client. Does not throw. */
-  async close(): Promise<void> {
-    await Promise.all(this.#cancelling)
-    await this.#keeper.close()
-    await this.#api[Symbol.asyncDispose]()
+  /**
+   * Ends the session, and with it all leases and wishes of this client. Every call that is pending, and every later one,
+   * rejects with {@link ClientClosedError} at once. Resolves, for all who call it, when the server has confirmed the end
+   * of the session or has not answered for `tryTimeoutMs` (the keys stay held until the TTL is over then). Does not throw.
+   */
+  close(): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close()
+  }
+
+  async #close(): Promise<void> {
+    // First of all, as that ends what is pending: the session takes its tickets along, also those being cancelled.
+    const closing = this.#keeper.close()
+    await Promise.all(this.#cancelling)
+    await closing
+    await this.#api[Symbol.asyncDispose]()
+  }
+
+  /** The lease to work under, or what somebody else left, if `verify` is content with it. */
+  async #grantOrOutcome<T>(
+    key: string,
+    { verify = () => true, ...options }: OnceOptions<T>,
+    signal: AbortSignal | undefined,
+  ): Promise<Lease | OnceResult<T>> {
+    for (let refused = 0; ; refused++) {
+      const answer = await this.#settle(key, wishOf(options), { signal })
+      if (answer.status === 'granted') return answer.lease
+      if (answer.status !== 'done') throw new LeaseLostError(`the lock server answered ${answer.status}`, { key })
+      const value = answer.value as T
+      const isValid = await orAborted((async () => verify(value))(), signal)
+      if (isValid) return { ran: false, value, by: answer.by.node, attempts: 0 }
+      if (refused > 0) throw new OutcomeInvalidError(answer.fencingToken, { key })
+      // By its token: of many who refuse it at once one forgets it, and the outcome that follows stays.
+      await this.forget(key, { ifToken: answer.fencingToken, signal })
+    }
   }
 
   /** Does the work under its lease, and tells how it ended. */
@@ -224,7 +258,7 @@ export class LockClient implements AsyncDisposable {
       value = await work(lease)
       await lease.complete({ value, retainMs })
     } catch (error) {
-      await lease.fail(describe(error)).catch((lost: unknown) => {
+      await lease.fail(workErrorOf(error)).catch((lost: unknown) => {
         this.#options.logger.debug({ err: lost, key: lease.key }, 'the failure could not be told')
       })
       throw error
@@ -260,11 +294,11 @@ export class LockClient implements AsyncDisposable {
   ): Promise<T> {
     signal?.throwIfAborted()
     if (timeoutMs === undefined || timeoutMs > MAX_DELAY_MS) return run(signal)
-    const timeout = AbortSignal.timeout(timeoutMs)
+    using scope = new AbortScope([signal], timeoutMs)
     try {
-      return await run(signal === undefined ? timeout : AbortSignal.any([signal, timeout]))
+      return await run(scope.signal)
     } catch (cause) {
-      if (!timeout.aborted || signal?.aborted === true) throw cause
+      if (!scope.isTimedOut) throw cause
       throw new LockTimeoutError(`${key}: not there within ${timeoutMs} ms`, { key, cause })
     }
   }
@@ -274,33 +308,17 @@ export class LockClient implements AsyncDisposable {
     this.#cancelling.add(cancelling)
   }
 
+  /** A call that needs no session. */
   #call<Name extends RouteName>(name: Name, options: ApiOptions<Name>): Promise<AnswerOf<Name>> {
-    const { unavailableTimeoutMs: giveUpMs } = this.#options
-    return retry(() => this.#api.call(name, options), { giveUpMs, budget: this.#budget, signal: options.signal })
+    return this.#retry(options.signal, (signal) => this.#api.call(name, { ...options, signal }))
   }
-}
 
-function wishOf({ limit, maxHoldMs, group }: AcquireOptions): Wish {
-  return {
-    ...(limit === undefined ? {} : { limit }),
-    ...(maxHoldMs === undefined ? {} : { maxHoldMs }),
-    ...(group === undefined ? {} : { group }),
+  /** Retries under the caller's signal, and until the client is closed. */
+  async #retry<T>(signal: AbortSignal | undefined, attempt: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    const { closed } = this.#keeper
+    using scope = signal === undefined ? undefined : new AbortScope([signal, closed])
+    const either = scope?.signal ?? closed
+    const giveUpMs = this.#options.unavailableTimeoutMs
+    return await retry(() => attempt(either), { giveUpMs, budget: this.#budget, signal: either })
   }
-}
-
-function sessionRequest({ node, endpoint, sessionTtlMs, disconnectGraceMs, resume }: CheckedOptions): OpenSession {
-  return {
-    node,
-    ...(endpoint === undefined ? {} : { endpoint }),
-    ...(sessionTtlMs === undefined ? {} : { ttlMs: sessionTtlMs }),
-    ...(disconnectGraceMs === undefined ? {} : { disconnectGraceMs }),
-    ...(resume === undefined ? {} : { resume }),
-  }
-}
-
-/** An error in the form in which it travels: its code (or name) and message, no stack. */
-function describe(error: unknown): { code: string; message: string } {
-  if (!(error instanceof Error)) return { code: 'error', message: String(error) }
-  const code = 'code' in error && typeof error.code === 'string' ? error.code : error.name
-  return { code, message: error.message }
 }

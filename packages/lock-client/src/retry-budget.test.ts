@@ -78,6 +78,37 @@ test('recovered() lets all who wait come back in doubling steps', async () => {
   expect(steps).toBeLessThanOrEqual(12)
 })
 
+test('take() sets one timer for all who wait, besides their own, and none is left when they are gone', async () => {
+  const budget = new RetryBudget(10)
+  crowd(budget, 10)
+  const timers = vi.spyOn(globalThis, 'setTimeout')
+  const controller = new AbortController()
+  const waiting = Array.from({ length: 200 }, () => budget.take({ ...LONG, signal: controller.signal }))
+  expect(timers).toHaveBeenCalledTimes(200 + 1)
+  const settled = Promise.allSettled(waiting)
+  controller.abort(new Error('enough'))
+  await settled
+  expect(timers).toHaveBeenCalledTimes(200 + 1)
+  expect(vi.getTimerCount()).toBe(0)
+  timers.mockRestore()
+})
+
+test('take() keeps the process alive for those in the foreground alone', async () => {
+  const budget = new RetryBudget(1)
+  await budget.take(LONG)
+  const timers = vi.spyOn(globalThis, 'setTimeout')
+  const isKept = () => timers.mock.results.some(({ value }) => (value as NodeJS.Timeout).hasRef())
+  void budget.take({ ...LONG, background: true })
+  expect(isKept()).toBe(false)
+  const controller = new AbortController()
+  const foreground = budget.take({ ...LONG, signal: controller.signal })
+  expect(isKept()).toBe(true)
+  queueMicrotask(() => controller.abort(new Error('enough')))
+  await expect(foreground).rejects.toThrow('enough')
+  expect(isKept()).toBe(false)
+  timers.mockRestore()
+})
+
 test('a crowd that retries against a dead server sends no more than its budget', async () => {
   const budget = new RetryBudget(10)
   let tries = 0

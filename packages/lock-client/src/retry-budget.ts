@@ -35,7 +35,10 @@ export class RetryBudget {
   readonly #waiters = new Set<Waiter>()
   #tokens: number
   #filledAtMs = performance.now()
+  /** Armed for as long as anybody waits. */
   #timer: NodeJS.Timeout | undefined
+  /** How many of those who wait keep the process alive. */
+  #foreground = 0
 
   /** @param retriesPerSecond how many are allowed at the least, however little else is asked; also the greatest burst */
   constructor(retriesPerSecond = DEFAULT_RETRIES_PER_SECOND) {
@@ -69,6 +72,7 @@ export class RetryBudget {
     const { promise, resolve } = Promise.withResolvers<boolean>()
     const waiter = { background, resolve }
     this.#waiters.add(waiter)
+    if (!background) this.#foreground++
     this.#arm()
     // The timer of the bucket is what keeps the process alive, if anything is to.
     const tooLate = setTimeout(() => resolve(false), Math.min(withinMs, MAX_DELAY_MS)).unref()
@@ -76,9 +80,13 @@ export class RetryBudget {
       return await orAborted(promise, signal)
     } finally {
       clearTimeout(tooLate)
-      this.#waiters.delete(waiter)
+      this.#leave(waiter)
       this.#arm()
     }
+  }
+
+  #leave(waiter: Waiter): void {
+    if (this.#waiters.delete(waiter) && !waiter.background) this.#foreground--
   }
 
   #deposit(tokens: number): void {
@@ -97,21 +105,31 @@ export class RetryBudget {
     for (const waiter of this.#waiters) {
       if (this.#tokens < 1) break
       this.#tokens--
-      this.#waiters.delete(waiter)
+      this.#leave(waiter)
       waiter.resolve(true)
     }
     this.#arm()
   }
 
-  /** Sets the timer for the next token, if anybody waits for it. */
+  /**
+   * Sees to it that the timer for the next token is set if anybody waits for it, and keeps the process alive if one of
+   * those does. In constant time: it is called for each who comes or goes, and in an outage many wait.
+   */
   #arm(): void {
-    clearTimeout(this.#timer)
-    if (this.#waiters.size === 0) return
-    const nextTokenMs = Math.max(1, (1 - this.#tokens) / this.#tokensPerMs)
-    this.#timer = setTimeout(() => {
-      this.#refill()
-      this.#serve()
-    }, nextTokenMs)
-    if (![...this.#waiters].some(({ background }) => !background)) this.#timer.unref()
+    if (this.#waiters.size === 0) {
+      clearTimeout(this.#timer)
+      this.#timer = undefined
+      return
+    }
+    // One that is armed fires early where tokens were given back meanwhile: then it is set again.
+    this.#timer ??= setTimeout(() => this.#onTimer(), Math.max(1, (1 - this.#tokens) / this.#tokensPerMs))
+    if (this.#foreground > 0) this.#timer.ref()
+    else this.#timer.unref()
+  }
+
+  #onTimer(): void {
+    this.#timer = undefined
+    this.#refill()
+    this.#serve()
   }
 }

@@ -49,6 +49,18 @@ test('retry() gives up before it would wait for too long, with the last error', 
   expect(performance.now() - startMs).toBeGreaterThan(5_000)
 })
 
+test('retry() counts from the first failure: a try that hung for longer than that is repeated', async () => {
+  let tries = 0
+  const attempt = async () => {
+    if (++tries > 1) return 'there'
+    await new Promise((resolve) => setTimeout(resolve, 60_000))
+    throw new LockServerUnavailableError('away')
+  }
+  const settled = retry(attempt, { giveUpMs: 30_000 }).catch((error: unknown) => error)
+  await vi.runAllTimersAsync()
+  expect(await settled).toBe('there')
+})
+
 test('retry() stops waiting when it is aborted', async () => {
   const controller = new AbortController()
   const busy = new LockError('overloaded', 'busy', { retryAfterMs: 3_000 })

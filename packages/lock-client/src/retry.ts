@@ -5,7 +5,7 @@ import type { RetryBudget } from './retry-budget.ts'
 import { sleep } from './sleep.ts'
 
 export interface RetryOptions {
-  /** How long tries may go on failing before the last error is thrown, in milliseconds. */
+  /** How long tries may go on failing before the last error is thrown, in milliseconds from the first failure on. */
   readonly giveUpMs: number
   /** What the retries are taken from. Default: they are not bounded together. */
   readonly budget?: RetryBudget | undefined
@@ -17,7 +17,7 @@ export interface RetryOptions {
 /** Tries again what failed for a passing reason, with full jitter, honouring `Retry-After` and the client's budget. */
 export async function retry<T>(attempt: () => Promise<T>, options: RetryOptions): Promise<T> {
   const { budget } = options
-  const startMs = performance.now()
+  let awaySinceMs: number | undefined
   budget?.firstTry()
   for (let count = 0; ; count++) {
     try {
@@ -26,7 +26,10 @@ export async function retry<T>(attempt: () => Promise<T>, options: RetryOptions)
       return result
     } catch (error) {
       if (!(error instanceof LockError) || !error.retryable) throw error
-      await pauseBeforeRetry(error, count, { ...options, giveUpMs: options.giveUpMs - (performance.now() - startMs) })
+      // Not from the start: a long poll that hangs is noticed late, and deserves its retry all the same.
+      awaySinceMs ??= performance.now()
+      const giveUpMs = options.giveUpMs - (performance.now() - awaySinceMs)
+      await pauseBeforeRetry(error, count, { ...options, giveUpMs })
     }
   }
 }

@@ -26,6 +26,7 @@ export class SessionKeeper {
   #resume: string | undefined
   #session: LiveSession | undefined
   #opening: Promise<LiveSession> | undefined
+  #closing: Promise<void> | undefined
 
   constructor(options: SessionKeeperOptions) {
     this.#options = options
@@ -45,9 +46,16 @@ export class SessionKeeper {
     return this.#opening
   }
 
-  /** Ends the session, and with it everything that it holds or waits for. Does not throw. */
-  async close(): Promise<void> {
-    if (this.#closed.signal.aborted) return
+  /**
+   * Ends the session, and with it everything that it holds or waits for. Resolves, for all who call it, when the server
+   * has confirmed that, or had the time of one try for it. Does not throw.
+   */
+  close(): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  async #close(): Promise<void> {
     this.#closed.abort(new ClientClosedError())
     // An opening is cut short by that, unless its answer is there already.
     const session = (await this.#opening?.catch(() => undefined)) ?? this.#session

@@ -30,6 +30,7 @@ export async function orAborted<T>(promise: Promise<T>, signal: AbortSignal | un
   if (signal === undefined) return promise
   const { promise: aborted, reject } = Promise.withResolvers<never>()
   const abort = () => reject(asError(signal.reason))
+  if (signal.aborted) abort()
   signal.addEventListener('abort', abort, { once: true })
   try {
     return await Promise.race([promise, aborted])

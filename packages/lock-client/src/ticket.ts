@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto'
 import { type Acquire, type Busy, type Done, type Failed, MAX_WAIT_MS, type Queued } from '@layerlock/protocol'
+import { AbortScope } from './abort-scope.ts'
 import { backoffMs } from './backoff.ts'
-import type { CallOptions } from './call-options.ts'
+import type { AcquireOptions, CallOptions } from './call-options.ts'
 import { LeaseLostError, LockError, SessionExpiredError } from './errors.ts'
 import { Lease } from './lease.ts'
 import type { LiveSession } from './live-session.ts'
@@ -94,10 +95,11 @@ export class Ticket {
       } catch (error) {
         if (!(error instanceof LockError) || !error.retryable) throw error
         this.#failedPolls++
-        // Not from the start: a long poll that hangs is noticed late, and deserves its retry all the same.
+        // Not from the start, as in `retry`.
         awaySinceMs ??= performance.now()
         const giveUpMs = unavailableTimeoutMs - (performance.now() - awaySinceMs)
-        await pauseBeforeRetry(error, failures++, { giveUpMs, budget, signal })
+        using scope = new AbortScope([signal, this.#parts.keeper.closed])
+        await pauseBeforeRetry(error, failures++, { giveUpMs, budget, signal: scope.signal })
       }
     }
   }
@@ -112,7 +114,7 @@ export class Ticket {
   }
 
   async #cancelAt({ id: sessionId, signal }: LiveSession): Promise<void> {
-    const { api, key, logger, budget } = this.#parts
+    const { api, key, logger } = this.#parts
     const body = { ticket: this.#id }
     const cancel = () => api.call('cancel', { key, sessionId, body, signal })
     const failed = (error: unknown) => logger.debug({ err: error, key }, 'a ticket could not be cancelled')
@@ -121,7 +123,8 @@ export class Ticket {
     } catch (error) {
       failed(error)
       if (!(error instanceof LockError) || !error.retryable) return
-      void retry(cancel, { giveUpMs: Infinity, budget, signal, background: true }).catch(failed)
+      // Not from the budget, as the endings of a lease: see there.
+      void retry(cancel, { giveUpMs: Infinity, signal, background: true }).catch(failed)
     }
   }
 
@@ -138,7 +141,7 @@ export class Ticket {
   }
 
   async #ask(waitMs: number, signal: AbortSignal | undefined): Promise<TicketAnswer> {
-    const { api, keeper, key, wish, logger, budget } = this.#parts
+    const { api, keeper, key, wish, logger } = this.#parts
     for (let losses = 0; ;) {
       signal?.throwIfAborted()
       // The first loss is made good at once; a server that goes on losing what it just gave is not asked in a frenzy.
@@ -147,6 +150,7 @@ export class Ticket {
       // A session that was resumed remembers the tickets of the one before, as ended.
       if (this.#session !== undefined && this.#session !== session) this.#rename()
       this.#session = session
+      using scope = signal === undefined ? undefined : new AbortScope([signal, session.signal])
       const sentAtMs = performance.now()
       try {
         const answer = await api.call('acquire', {
@@ -154,7 +158,7 @@ export class Ticket {
           sessionId: session.id,
           body: { ...wish, ticket: this.#id, waitMs },
           parkedMs: waitMs,
-          signal: signal === undefined ? session.signal : AbortSignal.any([signal, session.signal]),
+          signal: scope === undefined ? session.signal : scope.signal,
         })
         this.#asked = true
         if (answer.status === 'queued') return answer
@@ -170,7 +174,7 @@ export class Ticket {
           continue
         }
         this.#over = true
-        return { status: 'granted', lease: new Lease({ api, logger, budget, key, session, granted: answer, sentAtMs }) }
+        return { status: 'granted', lease: new Lease({ api, logger, key, session, granted: answer, sentAtMs }) }
       } catch (error) {
         signal?.throwIfAborted()
         losses++
@@ -196,5 +200,14 @@ export class Ticket {
   #disown(session: LiveSession): void {
     void this.#cancelAt(session)
     this.#rename()
+  }
+}
+
+/** What the options of a call say of its wish. */
+export function wishOf({ limit, maxHoldMs, group }: AcquireOptions): Wish {
+  return {
+    ...(limit === undefined ? {} : { limit }),
+    ...(maxHoldMs === undefined ? {} : { maxHoldMs }),
+    ...(group === undefined ? {} : { group }),
   }
 }

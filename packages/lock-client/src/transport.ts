@@ -1,5 +1,7 @@
 import { Agent, request as undiciRequest } from 'undici'
+import { AbortScope } from './abort-scope.ts'
 import { Exchange, TryTimeoutError } from './exchange.ts'
+import { orAborted } from './sleep.ts'
 
 /** One HTTP call to the lock server. */
 export interface TransportRequest {
@@ -79,7 +81,10 @@ export class UndiciTransport implements Transport {
   }
 }
 
-/** Over a `fetch` of the caller's: other runtimes, interception in tests. */
+/**
+ * Over a `fetch` of the caller's: other runtimes, interception in tests. Keeps to the signal and the time limit also
+ * where that `fetch` ignores its signal.
+ */
 export class FetchTransport implements Transport {
   readonly #fetch: typeof globalThis.fetch
 
@@ -87,33 +92,61 @@ export class FetchTransport implements Transport {
     this.#fetch = fetch
   }
 
-  async send({ method, url, headers, body, signal, timeoutMs }: TransportRequest): Promise<TransportResponse> {
-    const timeout = timeoutMs === undefined ? undefined : AbortSignal.timeout(timeoutMs)
-    const signals = [signal, timeout].filter((each) => each !== undefined)
+  async send({ timeoutMs, ...request }: TransportRequest): Promise<TransportResponse> {
+    using scope = new AbortScope([request.signal], timeoutMs)
     try {
-      const response = await this.#fetch(url, { method, headers, signal: AbortSignal.any(signals), body: body ?? null })
-      return {
-        status: response.status,
-        retryAfter: response.headers.get('retry-after') ?? undefined,
-        text: await response.text(),
-      }
+      return await orAborted(this.#exchange({ ...request, signal: scope.signal }), scope.signal)
     } catch (cause) {
-      if (timeout?.aborted !== true) throw cause
+      if (!scope.isTimedOut) throw cause
       throw new TryTimeoutError(`no answer within ${timeoutMs} ms`, { cause })
     }
   }
 
-  async stream({ method, url, headers, body, signal }: TransportRequest): Promise<TransportStream> {
-    const response = await this.#fetch(url, { method, headers, signal: signal ?? null, body: body ?? null })
+  async stream(request: TransportRequest): Promise<TransportStream> {
+    const { signal } = request
+    const response = await orAborted(this.#fetchUnlessAborted(request), signal)
     return {
       status: response.status,
       contentType: response.headers.get('content-type') ?? undefined,
       retryAfter: response.headers.get('retry-after') ?? undefined,
-      body: response.body ?? new ReadableStream({ start: (controller) => controller.close() }),
+      body: chunks(response.body, signal),
     }
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return Promise.resolve()
+  }
+
+  async #exchange(request: TransportRequest): Promise<TransportResponse> {
+    const response = await this.#fetchUnlessAborted(request)
+    const retryAfter = response.headers.get('retry-after') ?? undefined
+    return { status: response.status, retryAfter, text: await response.text() }
+  }
+
+  async #fetchUnlessAborted({ method, url, headers, body, signal }: TransportRequest): Promise<Response> {
+    signal?.throwIfAborted()
+    const response = await this.#fetch(url, { method, headers, signal: signal ?? null, body: body ?? null })
+    if (signal?.aborted !== true) return response
+    // Nobody waits for it any more: its connection must not stay open for that.
+    await response.body?.cancel()
+    throw signal.reason
+  }
+}
+
+/** The chunks of a body, until the signal is aborted. */
+async function* chunks(
+  body: ReadableStream<Uint8Array> | null,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<Uint8Array, void, void> {
+  if (body === null) return
+  const reader = body.getReader()
+  try {
+    for (;;) {
+      const { done, value } = await orAborted(reader.read(), signal)
+      if (done) return
+      yield value
+    }
+  } finally {
+    void reader.cancel().catch(() => undefined)
   }
 }

@@ -92,3 +92,12 @@ test.concurrent('once() has one timeoutMs for all of its waiting', async () => {
   }
   await expect(b.once('k', async () => 'good', { verify, timeoutMs })).rejects.toBeInstanceOf(LockTimeoutError)
 })
+
+test.concurrent('once() with timeoutMs ends a verify() that takes too long, and names the time that it was given', async () => {
+  await using bed = await ClientBed.start(startServer)
+  const a = bed.newClient('a')
+  await a.once('k', async () => 1)
+  const verify = () => new Promise<never>(() => undefined)
+  const late = a.once('k', async () => 2, { verify, timeoutMs: 50 })
+  await expect(late).rejects.toMatchObject({ code: 'timeout', message: 'k: not there within 50 ms' })
+})

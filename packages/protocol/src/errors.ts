@@ -14,7 +14,7 @@ export const ERROR_CODES = {
   invalid_request: { status: 400, retryable: false, meaning: 'A field of the request is missing or not allowed.' },
   unauthorized: { status: 401, retryable: false, meaning: 'The bearer token is missing or unknown.' },
   forbidden: { status: 403, retryable: false, meaning: 'The token or the session may not do this.' },
-  not_found: { status: 404, retryable: false, meaning: 'There is no such route, record or outcome.' },
+  not_found: { status: 404, retryable: false, meaning: 'There is no such method and path.' },
   lease_lost: { status: 409, retryable: false, meaning: 'The fencing token or ticket holds this key no longer.' },
   limit_mismatch: { status: 409, retryable: false, meaning: 'The key is in use with another limit.' },
   in_use: { status: 409, retryable: false, meaning: 'Other sessions have copies of what is behind the key.' },
@@ -32,7 +32,7 @@ export function isErrorCode(value: unknown): value is ErrorCode {
   return typeof value === 'string' && Object.hasOwn(ERROR_CODES, value)
 }
 
-/** The body of every answer with a status of 400 or more. */
+/** The body of every refusal of version 1. */
 export const ErrorBody = Type.Object({
   error: Type.Object({
     code: Type.String({ description: 'A stable code; see docs/errors.md.' }),

@@ -22,7 +22,18 @@ export const WaitMs = Type.Integer({
   description: 'How long the answer may be held back until something changes, in milliseconds.',
 })
 
-export const NodeName = Type.String({ minLength: 1, maxLength: 253, description: 'The name of the node, for people.' })
+/**
+ * Text without control characters and lone surrogates, for it reaches people's terminals. Written so that it means the
+ * same with and without the flag `u`.
+ */
+export const PRINTABLE = '^(?:[^\\u0000-\\u001F\\u007F-\\u009F\\uD800-\\uDFFF]|[\\uD800-\\uDBFF][\\uDC00-\\uDFFF])*$'
+
+export const NodeName = Type.String({
+  minLength: 1,
+  maxLength: 253,
+  pattern: PRINTABLE,
+  description: 'The name of the node, for people; without control characters.',
+})
 
 export const Endpoint = Type.String({
   minLength: 1,

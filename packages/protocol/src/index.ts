@@ -5,7 +5,7 @@ export type { ErrorCode, ErrorDescription } from './errors.ts'
 export { KEY_MAX_BYTES, parseKey } from './key.ts'
 export type { Key } from './key.ts'
 export { EventType, LockEvent } from './event.ts'
-export { MAX_WAIT_MS, Peer, Progress, WorkError } from './fields.ts'
+export { MAX_WAIT_MS, Peer, PRINTABLE, Progress, WorkError } from './fields.ts'
 export {
   Accepted,
   Acquire,
@@ -31,6 +31,7 @@ export {
   LockPage,
   LockRecord,
   PAGE_MAX_RECORDS,
+  SHOWN_ENTRIES,
   UpdateCopies,
 } from './record.ts'
 export { ROUTES } from './routes.ts'

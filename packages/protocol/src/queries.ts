@@ -37,7 +37,10 @@ export const ListQuery = Type.Object(
     prefix: Type.Optional(Prefix),
     state: Type.Optional(KeyState),
     limit: Type.Optional(
-      Type.String({ pattern: '^[1-9][0-9]{0,3}$', description: 'The most records; 100 unless told, at most 1,000.' }),
+      Type.String({
+        pattern: '^(?:[1-9][0-9]{0,2}|1000)$',
+        description: 'The most records; 100 unless told, at most 1,000.',
+      }),
     ),
     cursor: Type.Optional(Type.String({ maxLength: 2048, description: 'Where the page before ended.' })),
   },

@@ -11,6 +11,9 @@ export const KeyState = Type.Union([
 ])
 export type KeyState = Static<typeof KeyState>
 
+/** The most holders, and the most waiters, that a record shows. */
+export const SHOWN_ENTRIES = 1_000
+
 /** The whole record of a key, as anyone may see it: no session ids, no tickets. */
 export const LockRecord = Type.Object({
   key: Type.String(),
@@ -26,12 +29,18 @@ export const LockRecord = Type.Object({
       progress: Type.Optional(Progress),
     }),
   ),
+  holderCount: Type.Optional(
+    Type.Integer({ minimum: 0, description: 'How many hold it; `holders` shows the first 1,000 of them.' }),
+  ),
   queue: Type.Array(
     Type.Object({
       node: Type.String(),
       waitedMs: Type.Integer(),
       progress: Type.Optional(Progress),
     }),
+  ),
+  queueLength: Type.Optional(
+    Type.Integer({ minimum: 0, description: 'How many wait; `queue` shows the first 1,000 of them.' }),
   ),
   outcome: Type.Optional(
     Type.Object({

@@ -78,6 +78,30 @@ test('OpenSession wants a node, a TTL within bounds, and an endpoint that is an 
   }
 })
 
+test('OpenSession bounds labels, their names and their texts, and takes no control characters', () => {
+  const many = (count: number) => Object.fromEntries(Array.from({ length: count }, (_, index) => [`l${index}`, 'v']))
+  const astral = '\u{1F600}'
+  const right = [{}, many(32), { ['x'.repeat(64)]: 'y'.repeat(256) }, { [`ä ${astral}`]: astral }, { empty: '' }]
+  for (const labels of right) expect(accepts(OpenSession, { node: `ä ${astral}`, labels })).toBe(true)
+  for (const labels of [
+    many(33),
+    { '': 'v' },
+    { ['x'.repeat(65)]: 'v' },
+    { 'a\nb': 'v' },
+    { 'a\uDC00': 'v' },
+    { a: 'y'.repeat(257) },
+    { a: '\u001B[2J' },
+    { a: '\u009B2J' },
+    { a: '\uD800' },
+    { a: 5 },
+  ]) {
+    expect(accepts(OpenSession, { node: 'a', labels })).toBe(false)
+  }
+  for (const node of ['a\n', '\u001B[2J', '\u007F', '\u0085', '\uD800', 'a\uDC00b']) {
+    expect(accepts(OpenSession, { node })).toBe(false)
+  }
+})
+
 test('UpdateCopies takes up to 1,000 keys of each kind', () => {
   expect(accepts(UpdateCopies, { add: Array(1_000).fill('k'), remove: [] })).toBe(true)
   expect(accepts(UpdateCopies, { add: Array(1_001).fill('k') })).toBe(false)

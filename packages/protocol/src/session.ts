@@ -1,5 +1,5 @@
 import { Type, type Static } from 'typebox'
-import { Duration, Endpoint, NodeName, WaitMs } from './fields.ts'
+import { Duration, Endpoint, NodeName, PRINTABLE, WaitMs } from './fields.ts'
 
 /** The header that names the session on every call that acts for one. */
 export const SESSION_HEADER = 'layerlock-session'
@@ -9,13 +9,24 @@ export const SESSION_TTL_MS = { least: 1_000, greatest: 600_000, default: 15_000
 
 const strict = { additionalProperties: false }
 
+/**
+ * What else a session says of itself. A record's own key type says nothing of the keys: its schema is the pattern `^.*$`,
+ * and what does not match a pattern is let through.
+ */
+const Labels = Type.Record(Type.String(), Type.String({ maxLength: 256, pattern: PRINTABLE }), {
+  maxProperties: 32,
+  propertyNames: { type: 'string', minLength: 1, maxLength: 64, pattern: PRINTABLE },
+  additionalProperties: false,
+  description: 'Up to 32, with names of 1 to 64 and texts of up to 256 characters, none of them a control character.',
+})
+
 export const OpenSession = Type.Object(
   {
     node: NodeName,
     endpoint: Type.Optional(Endpoint),
     ttlMs: Type.Optional(Type.Integer({ minimum: SESSION_TTL_MS.least, maximum: SESSION_TTL_MS.greatest })),
     disconnectGraceMs: Type.Optional(Duration),
-    labels: Type.Optional(Type.Record(Type.String({ maxLength: 64 }), Type.String({ maxLength: 256 }))),
+    labels: Type.Optional(Labels),
     resume: Type.Optional(Type.String({ minLength: 1, maxLength: 128 })),
   },
   strict,

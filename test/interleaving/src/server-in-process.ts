@@ -43,7 +43,7 @@ export class ServerInProcess implements AsyncDisposable {
   static async start(): Promise<ServerInProcess> {
     const service = await LockService.open({ store: new MemoryLockStore(), clock })
     const app = createApiApp({})
-    registerRoutes(app, { service, drain: new Drain(), tokens: [] })
+    registerRoutes(app, { service, drain: new Drain() })
     await app.ready()
     return new ServerInProcess(app, service)
   }

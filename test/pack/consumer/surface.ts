@@ -6,15 +6,18 @@ import {
   ClientClosedError,
   type ClientErrorCode,
   type CompleteOptions,
+  type CopiesUpdated,
   type FailOptions,
   type ForgetOptions,
   type Lease,
   LeaseLostError,
+  type LiveNode,
   LockClient,
   type LockClientOptions,
   LockError,
   type LockErrorOptions,
   LockFailedError,
+  type LockRecord,
   LockServerUnavailableError,
   LockTimeoutError,
   type Logger,
@@ -28,6 +31,7 @@ import {
   type TicketAnswer,
   type WaitOptions,
   type Wish,
+  type WorkError,
 } from '@layerlock/client'
 import { isExactly } from './exactly.ts'
 
@@ -53,6 +57,8 @@ export const options: LockClientOptions = {
   onSession: ({ id, resumed }) => void [id satisfies string, resumed satisfies boolean],
 }
 
+export const trusting: LockClientOptions = { ca: '-----BEGIN CERTIFICATE-----' }
+
 // @ts-expect-error: the URL is no number
 export const wrongUrl: LockClientOptions = { url: 7400 }
 // @ts-expect-error: a duration without its unit
@@ -76,6 +82,7 @@ export async function clientCalls(locks: LockClient, signal: AbortSignal): Promi
   isExactly<string>()(result.by)
   isExactly<number>()(result.attempts)
   const record = await locks.wait('report', waiting)
+  isExactly<LockRecord>()(record)
   isExactly<string>()(record.key)
   isExactly<typeof record>()(await locks.poll('report', { signal }))
   isExactly<Ticket>()(locks.ticket('report', { group: 'blue' }))
@@ -87,8 +94,10 @@ export async function clientCalls(locks: LockClient, signal: AbortSignal): Promi
   isExactly<string>()(semaphore.key)
   isExactly<number>()(semaphore.limit)
   const copies = await locks.updateCopies({ add: ['blob/a'], remove: ['blob/b'] }, { signal })
+  isExactly<CopiesUpdated>()(copies)
   isExactly<number>()(copies.added)
   const nodes = await locks.nodes({ signal })
+  isExactly<LiveNode[]>()(nodes)
   isExactly<string>()(nodes[0]!.node)
   await locks.close()
 
@@ -112,7 +121,7 @@ export async function leaseCalls(lease: Lease): Promise<void> {
   isExactly<string>()(lease.key)
   isExactly<number>()(lease.fencingToken)
   isExactly<number>()(lease.attempt)
-  isExactly<string | undefined>()(lease.lastError?.message)
+  isExactly<WorkError | undefined>()(lease.lastError)
   isExactly<AbortSignal>()(lease.signal)
   isExactly<boolean>()(lease.held)
   isExactly<void>()(lease.assertHeld())

@@ -1,4 +1,4 @@
-import { copyFile, mkdir, writeFile } from 'node:fs/promises'
+import { chmod, copyFile, mkdir, stat, writeFile } from 'node:fs/promises'
 import { request } from 'node:https'
 import { join } from 'node:path'
 import {
@@ -80,6 +80,51 @@ test(
     expect(await shows(server, second)).toBe(true)
     server.kill()
     expect(await server.exited).toEqual({ code: 0, signal: null })
+  },
+  timeoutMs,
+)
+
+test(
+  'layerlock server knows other tokens after a SIGHUP, and keeps them when the file is no good',
+  async () => {
+    const path = join(folder.path, 'tokens')
+    await writeFile(path, 'old\nboth\n')
+    await using server = await startLockServer({ args: ['--token-file', path] })
+    const statuses = async () => {
+      const headers = ['old', 'both', 'new'].map((token) => ({ authorization: `Bearer ${token}` }))
+      return Promise.all(
+        headers.map(async (each) => (await call(server, 'GET', '/v1/nodes', { headers: each })).status),
+      )
+    }
+    expect(await statuses()).toEqual([200, 200, 401])
+    await writeFile(path, 'new operator\nboth\n')
+    server.kill('SIGHUP')
+    await says(server, 'the tokens were read again')
+    expect(await statuses()).toEqual([401, 200, 200])
+    await writeFile(path, 'new\nold admin\n')
+    server.kill('SIGHUP')
+    await says(server, 'the tokens could not be read again, those before stay')
+    expect(await statuses()).toEqual([401, 200, 200])
+    server.kill()
+    expect(await server.exited).toEqual({ code: 0, signal: null })
+  },
+  timeoutMs,
+)
+
+test(
+  'layerlock server makes its data folder for its user alone, and leaves one that is there as it was',
+  async () => {
+    const modeOf = async (path: string) => (await stat(path)).mode & 0o777
+    const [made, found] = [join(folder.path, 'a', 'made'), join(folder.path, 'found')]
+    await mkdir(found)
+    await chmod(found, 0o755)
+    await using first = await startLockServer({ store: 'sqlite', dataFolder: made })
+    await using second = await startLockServer({ store: 'sqlite', dataFolder: found })
+    await post(first, '/v1/sessions', '', { node: 'a' })
+    await post(second, '/v1/sessions', '', { node: 'a' })
+    expect(await Promise.all([made, found].map(modeOf))).toEqual([0o700, 0o755])
+    const files = [made, found].flatMap((path) => ['', '-wal'].map((end) => join(path, `layerlock.db${end}`)))
+    expect(await Promise.all(files.map(modeOf))).toEqual([0o600, 0o600, 0o600, 0o600])
   },
   timeoutMs,
 )

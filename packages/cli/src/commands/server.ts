@@ -18,12 +18,15 @@ export function serverCommand(): Command {
     .addOption(flag('--data <dir>', 'the folder of what must outlive the process (required, but for --store memory)'))
     .addOption(flag('--store <store>', 'how it is kept: sqlite, or memory, which forgets it', 'sqlite'))
     .addOption(
-      flag('--token-file <file>', 'bearer tokens, one a line with an optional role: client (default) or operator'),
+      flag(
+        '--token-file <file>',
+        'bearer tokens, one a line with an optional role: client (default) or operator; read again on SIGHUP',
+      ),
     )
     .addOption(flag('--tls-cert <file>', 'serve https with this certificate (PEM); read again on SIGHUP'))
     .addOption(flag('--tls-key <file>', 'the key of the certificate (PEM)'))
     .addOption(flag('--max-body <size>', 'the largest request body', '1MiB'))
-    .addOption(flag('--max-value <size>', 'the largest value of an outcome, as JSON', '64KiB'))
+    .addOption(flag('--max-value <size>', 'the largest value of an outcome, as JSON; at most --max-body', '64KiB'))
     .addOption(flag('--max-queue <count>', 'the longest queue of one key', '100000'))
     .addOption(flag('--max-keys <count>', 'the most keys that may be known at a time', '1000000'))
     .addOption(flag('--max-sessions <count>', 'the most live sessions', '100000'))
@@ -74,14 +77,10 @@ export async function startServer(
     logger: logger.child({ part: 'server' }),
   }
   const server = await LockServer.start({ ...options, store: openStore(store) })
-  const onHangUp = () => rereadTls(server, settings, logger)
-  if (tls !== undefined) process.on('SIGHUP', onHangUp)
   return {
     urls: { server: server.url },
-    [Symbol.asyncDispose]: async () => {
-      await server[Symbol.asyncDispose]()
-      process.off('SIGHUP', onHangUp)
-    },
+    reread: tls === undefined && tokenFile === undefined ? undefined : () => rereadFiles(server, settings, logger),
+    [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
   }
 }
 
@@ -97,20 +96,34 @@ function readLegacy(settings: Settings): LegacyApiOptions | undefined {
   return enabled(settings, 'legacyApi') ? legacy : undefined
 }
 
-/** Certificates are renewed while the server runs. Files that are no good change nothing. */
-function rereadTls(server: LockServer, settings: Settings, logger: CliLogger): void {
+/** Certificates and tokens are replaced while the server runs. Files that are no good change nothing. */
+function rereadFiles(server: LockServer, settings: Settings, logger: CliLogger): void {
   try {
     const tls = readTls(settings)
-    if (tls !== undefined) server.replaceTls(tls)
-    logger.info('the certificate was read again')
+    if (tls !== undefined) {
+      server.replaceTls(tls)
+      logger.info('the certificate was read again')
+    }
   } catch (error) {
     logger.error({ err: error }, 'the certificate could not be read again, the one before stays')
   }
+  const tokenFile = optional(settings, 'tokenFile')
+  if (tokenFile === undefined) return
+  try {
+    const tokens = readTokens('tokenFile', tokenFile)
+    server.replaceTokens(tokens)
+    logger.info({ tokens: tokens.length }, 'the tokens were read again')
+  } catch (error) {
+    logger.error({ err: error }, 'the tokens could not be read again, those before stay')
+  }
 }
+
+/** The ids of live sessions are in the data folder: it is for this user alone. */
+const PRIVATE = 0o700
 
 function openStore(store: StoreChoice): LockStore {
   if (store.kind === 'memory') return new MemoryLockStore()
-  return SqliteLockStore.open(join(ensureFolder('data', store.folder), 'layerlock.db'))
+  return SqliteLockStore.open(join(ensureFolder('data', store.folder, PRIVATE), 'layerlock.db'))
 }
 
 /** What a server takes on, as far as the settings say. */
@@ -123,8 +136,13 @@ function limitsOf(settings: Settings) {
   const maxKeys = read('maxKeys', parseCount)
   const maxValueBytes = read('maxValue', parseSize)
   const maxSessions = read('maxSessions', parseCount)
+  const maxBodyBytes = read('maxBody', parseSize)
+  if (maxValueBytes !== undefined && maxBodyBytes !== undefined && maxValueBytes > maxBodyBytes) {
+    // It would have no effect: a value comes in a body.
+    throw new UsageError('maxValue', settings['maxValue'], `at most maxBody, which is ${String(settings['maxBody'])}`)
+  }
   return {
-    maxBodyBytes: read('maxBody', parseSize),
+    maxBodyBytes,
     drainMs: read('drain', parseDuration),
     settings: maxQueue === undefined ? {} : { maxQueue },
     limits: {

@@ -15,6 +15,10 @@ export interface MachineSettings {
   readonly negativeMs: number
   /** Reported failures in a row after which all waiters are told. Default 3. */
   readonly maxFailures: number
+  /** The longest `retryAfterMs` that is kept to: a longer one is cut to it. Default 24 hours. */
+  readonly maxRetryAfterMs: number
+  /** Of how many groups a key remembers failures; the oldest go first. Default 64. */
+  readonly maxGroups: number
   /** How long an outcome without copies is kept when `complete` names no `retainMs`. Default 60,000. */
   readonly retainMs: number
   /** How long those who waited for a completion can learn of it, however short `retainMs` is. Default 30,000. */
@@ -31,6 +35,8 @@ export const DEFAULT_MACHINE_SETTINGS: MachineSettings = Object.freeze({
   offerMs: 10_000,
   negativeMs: 10_000,
   maxFailures: 3,
+  maxRetryAfterMs: 24 * 3_600_000,
+  maxGroups: 64,
   retainMs: 60_000,
   audienceMs: 30_000,
   endedMs: 30_000,

@@ -19,6 +19,8 @@ export function createDraft(record: KeyRecord, context: MachineContext): Draft {
 /** Remembers how a ticket ended, so that a repeated or late request of it changes nothing. */
 export function rememberEnd(draft: Draft, end: Omit<Ended, 'untilMs'>): void {
   const { settings, nowMs } = draft.context
-  const remembered = { ...end, untilMs: nowMs + settings.endedMs }
+  // Never before the one ahead of it, even where the clock was set back while the server was away.
+  const untilMs = Math.max(nowMs + settings.endedMs, draft.record.ended.at(-1)?.untilMs ?? 0)
+  const remembered = { ...end, untilMs }
   draft.record.ended = appendEnded(draft.record.ended, remembered, settings.maxEnded)
 }

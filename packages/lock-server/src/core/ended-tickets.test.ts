@@ -23,12 +23,12 @@ test('findEnded() finds what a plain look at the list finds, however it came to 
         if ('passMs' in step) {
           nowMs += step.passMs
           list = dropEnded(list, nowMs)
-          expect(list.every(({ untilMs }) => untilMs > nowMs)).toBe(true)
         } else {
           const end = { ticket: step.append, session: `s-${step.append}` as SessionRef, how: 'released' } as const
           list = appendEnded(list, { ...end, untilMs: nowMs + 50 }, most)
         }
         expect(list.length).toBeLessThanOrEqual(most)
+        expect(list.every(({ untilMs }) => untilMs > nowMs)).toBe(true)
         // As a store gives it back: a list of which nothing is derived yet.
         const asked = isReadAnew ? structuredClone(list) : list
         for (const ticket of ['a', 'b', 'c', 'd', 'e']) {

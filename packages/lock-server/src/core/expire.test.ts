@@ -117,3 +117,15 @@ test('nextDeadlineMs() names the first of all times', () => {
   bed.release('a', lease)
   expect(nextDeadlineMs(bed.record)).toBe(bed.nowMs + 3_000)
 })
+
+test('decide() forgets ended tickets in time although the clock was set back meanwhile', () => {
+  const bed = new Testbed({ endedMs: 30_000 })
+  bed.release('a', bed.hold('a'))
+  bed.nowMs -= 500_000
+  bed.release('b', bed.hold('b'))
+  // The key is due when something happens, not before, lest its timer runs in circles.
+  const dueMs = nextDeadlineMs(bed.record)!
+  expect(dueMs).toBeGreaterThan(bed.nowMs)
+  bed.pass(dueMs - bed.nowMs + 1)
+  expect(bed.blank).toBe(true)
+})

@@ -38,6 +38,19 @@ export function restoreOffers({ record, context }: Draft): void {
   record.holds = record.holds.map((hold) => (hold.offerEndsMs === undefined ? hold : { ...hold, offerEndsMs }))
 }
 
+/** Makes an offer of a lease again whose holder never learnt of it. */
+export function offerAgain(
+  draft: Draft,
+  { session, fencingToken }: { session: SessionRef; fencingToken: number },
+): void {
+  const { record, context } = draft
+  const index = record.holds.findIndex((hold) => hold.token === fencingToken && hold.session === session)
+  const hold = record.holds[index]
+  if (hold === undefined) return
+  const offerEndsMs = context.nowMs + context.settings.offerMs
+  record.holds = record.holds.with(index, { ...hold, offerEndsMs, holdEndsMs: undefined })
+}
+
 /** Ends everything of a session: its holds fail over, its tickets leave the queue, its copies are withdrawn (rule 7). */
 export function endSession(draft: Draft, session: SessionRef, reason: string, keepCopies: boolean): void {
   const { record } = draft

@@ -178,3 +178,55 @@ test('decide() lets no other group wait for the retryAfterMs of a permanent fail
   expect(bed.ask('b', { group: 'two' })).toMatchObject({ status: 'granted' })
   expect(bed.ask('c', { group: 'one' })).toMatchObject({ status: 'failed', retryAfterMs: 60_000 })
 })
+
+test.each(['constructor', 'toString', '__proto__', 'hasOwnProperty', ''])(
+  'decide() gives up on a key after three failures of the group %j as of any other',
+  (group) => {
+    const bed = new Testbed()
+    for (const name of ['a', 'b', 'c']) bed.fail(name, bed.hold(name, { group }))
+    expect(bed.ask('d', { group })).toMatchObject({ status: 'failed', attempts: 3 })
+    expect(bed.ask('d', { group: 'another' })).toMatchObject({ status: 'granted' })
+  },
+)
+
+test('decide() cuts a retryAfterMs to maxRetryAfterMs, for a pause and for a refusal', () => {
+  const year = 365 * 24 * 3_600_000
+  const bed = new Testbed({ maxRetryAfterMs: 60_000, negativeMs: 1_000 })
+  bed.fail('a', bed.hold('a'), { retryAfterMs: year })
+  expect(bed.ask('b')).toMatchObject({ status: 'queued' })
+  bed.pass(60_000)
+  bed.fail('b', bed.hold('b'), { permanent: true, retryAfterMs: year })
+  expect(bed.ask('c')).toMatchObject({ status: 'failed', retryAfterMs: 60_000 })
+})
+
+test('decide() lets an operator end failures and a pause, and then grants the next in line', () => {
+  const bed = new Testbed()
+  bed.fail('a', bed.hold('a'), { permanent: true, retryAfterMs: 3_600_000 })
+  expect(bed.ask('b')).toMatchObject({ status: 'failed' })
+  expect(bed.run({ op: 'forget', ifToken: 1 })).toEqual({ forgotten: false })
+  expect(bed.ask('b')).toMatchObject({ status: 'failed' })
+  expect(bed.run({ op: 'forget' })).toEqual({ forgotten: true })
+  bed.fail('b', bed.hold('b'), { retryAfterMs: 3_600_000 })
+  expect(bed.ask('c')).toMatchObject({ status: 'queued' })
+  expect(bed.run({ op: 'forget' })).toEqual({ forgotten: true })
+  expect(bed.woken).toEqual(['c1'])
+  expect(bed.ask('c')).toMatchObject({ status: 'granted', attempt: 1 })
+  expect(bed.run({ op: 'forget' })).toEqual({ forgotten: false })
+})
+
+test('decide() remembers the failures of so many groups only, the last ones', () => {
+  const bed = new Testbed({ maxGroups: 3 })
+  for (const group of ['g1', 'g2', 'g3', 'g4']) {
+    bed.fail('a', bed.hold('a', { group }, group), { permanent: true })
+  }
+  expect(bed.record.refusals.map(({ group }) => group)).toEqual(['g2', 'g3', 'g4'])
+  const other = new Testbed({ maxGroups: 3 })
+  for (const [index, group] of ['g1', 'g2', 'g3', 'g1', 'g4'].entries()) {
+    other.fail('a', other.hold('a', { group }, `t${index}`))
+  }
+  expect(other.record.streak?.failures).toEqual([
+    { group: 'g3', count: 1 },
+    { group: 'g1', count: 2 },
+    { group: 'g4', count: 1 },
+  ])
+})

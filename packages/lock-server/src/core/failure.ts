@@ -1,6 +1,6 @@
 import type { WorkError } from '@layerlock/protocol'
 import type { Draft } from './draft.ts'
-import type { Hold, KeyRecord, Refusal } from './record.ts'
+import type { GroupFailures, Hold, KeyRecord, Refusal } from './record.ts'
 
 export interface Failure {
   readonly error: WorkError
@@ -18,21 +18,31 @@ export function noteFailure(draft: Draft, hold: Hold, failure: Failure): void {
   const { record, context } = draft
   const { nowMs, settings } = context
   const count = (record.streak?.count ?? 0) + 1
-  const group = hold.group ?? ''
-  const reported = { ...record.streak?.reported }
-  if (failure.reported) reported[group] = (reported[group] ?? 0) + 1
-  const pauseMs = failure.retryAfterMs ?? 0
+  const pauseMs = Math.min(failure.retryAfterMs ?? 0, settings.maxRetryAfterMs)
+  const before = record.streak?.failures ?? []
+  const failures = failure.reported ? countFailure(before, hold.group, settings.maxGroups) : before
+  const ofGroup = failures.find(({ group }) => group === hold.group)?.count ?? 0
   // A refusal tells its own group when to come back, and is no reason for others to wait.
   if (pauseMs > 0 && !failure.permanent) record.pausedUntilMs = Math.max(record.pausedUntilMs ?? 0, nowMs + pauseMs)
 
-  if (failure.permanent || (reported[group] ?? 0) >= settings.maxFailures) {
+  if (failure.permanent || ofGroup >= settings.maxFailures) {
     const endsMs = nowMs + Math.max(settings.negativeMs, pauseMs)
     refuse(draft, { error: failure.error, attempts: count, group: hold.group, endsMs })
     // The row is told and done with: after the refusal the next one starts afresh.
     record.streak = undefined
   } else {
-    record.streak = { count, error: failure.error, reported, endsMs: nowMs + pauseMs + settings.negativeMs }
+    record.streak = { count, error: failure.error, failures, endsMs: nowMs + pauseMs + settings.negativeMs }
   }
+}
+
+/** Groups are named by clients, so a record knows only those that failed last. */
+function countFailure(
+  before: readonly GroupFailures[],
+  group: string | undefined,
+  most: number,
+): readonly GroupFailures[] {
+  const count = (before.find((entry) => entry.group === group)?.count ?? 0) + 1
+  return [...before.filter((entry) => entry.group !== group), { group, count }].slice(-most)
 }
 
 /**
@@ -54,8 +64,9 @@ export function refusalFor(draft: Draft, group: string | undefined): Refusal | u
 }
 
 function refuse(draft: Draft, refusal: Refusal): void {
-  const { record } = draft
-  record.refusals = [...record.refusals.filter((other) => other.group !== refusal.group), refusal]
+  const { record, context } = draft
+  const others = record.refusals.filter((other) => other.group !== refusal.group)
+  record.refusals = [...others, refusal].slice(-context.settings.maxGroups)
   const stays = (group: string | undefined) => refusal.group !== undefined && refusal.group !== group
   for (const waiter of record.queue) if (!stays(waiter.group)) draft.wake.add(waiter.ticket)
   record.queue = record.queue.filter((waiter) => stays(waiter.group))

@@ -36,9 +36,9 @@ export function advance(draft: Draft): void {
   let taken = 0
   while (hasRoom(draft) && taken < record.queue.length) {
     const next = record.queue[taken++]!
+    draft.wake.add(next.ticket)
     // A waiter whose session has just ended must never be granted; its queue entry is on its way out.
     if (context.session(next.session) === undefined) continue
-    draft.wake.add(next.ticket)
     if (next.unlessReferenced && isReferencedByOthers(draft, next.session)) continue
     grant(draft, next, context.nowMs + context.settings.offerMs)
   }

@@ -2,7 +2,8 @@ import { acquire, type AcquireCommand, type AcquireResult } from './acquire.ts'
 import type { MachineContext } from './context.ts'
 import { addCopy, withdrawCopy } from './copies.ts'
 import { createDraft, type Draft } from './draft.ts'
-import { endSession, expire, restoreOffers } from './expire.ts'
+import { endSession, expire, offerAgain, restoreOffers } from './expire.ts'
+import { advance } from './grant.ts'
 import { isBlank, type KeyRecord, type SessionRef } from './record.ts'
 import { cancel, complete, fail, release } from './settle.ts'
 import type { CancelCommand, CompleteCommand, FailCommand, ReleaseCommand } from './settle.ts'
@@ -17,6 +18,8 @@ export type Command =
   | CancelCommand
   | { readonly op: 'addCopy' | 'removeCopy'; readonly session: SessionRef }
   | { readonly op: 'forget'; readonly ifToken?: number | undefined }
+  /** The answer that gave a lease has reached nobody: it is an offer again, for whoever asks with the ticket. */
+  | { readonly op: 'offerAgain'; readonly session: SessionRef; readonly fencingToken: number }
   | { readonly op: 'endSession'; readonly session: SessionRef; readonly reason: string; readonly keepCopies: boolean }
   /** The server has just started, with this record in its store. */
   | { readonly op: 'restart' }
@@ -32,6 +35,7 @@ export interface Answers {
   addCopy: undefined
   removeCopy: undefined
   forget: { readonly forgotten: boolean }
+  offerAgain: undefined
   endSession: undefined
   restart: undefined
   tick: undefined
@@ -105,6 +109,9 @@ function carryOut(draft: Draft, command: Command): Answers[keyof Answers] {
       break
     case 'forget':
       return { forgotten: forget(draft, command.ifToken) }
+    case 'offerAgain':
+      offerAgain(draft, command)
+      break
     case 'endSession':
       endSession(draft, command.session, command.reason, command.keepCopies)
       break
@@ -115,14 +122,25 @@ function carryOut(draft: Draft, command: Command): Answers[keyof Answers] {
   return undefined
 }
 
-/** Forgets the outcome with this token and no other, so that of many who find it wrong only the first forgets. */
+/**
+ * Forgets the outcome with this token and no other, so that of many who find it wrong only the first forgets. Without a
+ * token it is an operator who wants the key to begin anew: failures are forgotten as well, and nobody is kept waiting for
+ * what one of them has asked.
+ */
 function forget(draft: Draft, ifToken: number | undefined): boolean {
   const { record } = draft
-  if (record.outcome === undefined) return false
-  if (ifToken !== undefined && record.outcome.token !== ifToken) return false
-  record.outcome = undefined
-  record.copies = []
-  return true
+  const forgotten = record.outcome !== undefined && (ifToken === undefined || record.outcome.token === ifToken)
+  if (forgotten) {
+    record.outcome = undefined
+    record.copies = []
+  }
+  if (ifToken !== undefined) return forgotten
+  const hadFailed = record.refusals.length > 0 || record.streak !== undefined || record.pausedUntilMs !== undefined
+  if (record.refusals.length > 0) record.refusals = []
+  record.streak = undefined
+  record.pausedUntilMs = undefined
+  advance(draft)
+  return forgotten || hadFailed
 }
 
 /** Wakes the waiters whose source is another one than they were told. */

@@ -51,12 +51,18 @@ export interface Outcome {
   readonly audienceEndsMs: number
 }
 
+/** How often wishes of one group have failed. Absent: those without a group. */
+export interface GroupFailures {
+  readonly group?: string | undefined
+  readonly count: number
+}
+
 /** Failures in a row since the last success. */
 interface Streak {
   readonly count: number
   readonly error: WorkError
-  /** Reported failures by group ('' is: no group); an ended session counts in `count` only. */
-  readonly reported: Readonly<Record<string, number>>
+  /** Reported failures by group, the group that failed last at the end; an ended session counts in `count` only. */
+  readonly failures: readonly GroupFailures[]
   readonly endsMs: number
 }
 

@@ -1,7 +1,16 @@
 import type { ServerOptions } from 'node:http'
+import type { Socket } from 'node:net'
 import { ProtocolError, SESSION_HEADER } from '@layerlock/protocol'
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
-import { fastify, type FastifyBaseLogger, type FastifyInstance, type FastifyRequest, LogController } from 'fastify'
+import {
+  type ConnectionError,
+  fastify,
+  type FastifyBaseLogger,
+  type FastifyInstance,
+  type FastifyRequest,
+  LogController,
+} from 'fastify'
+import { Connections } from './connections.ts'
 import { answerClientError, answerFrameworkError } from './error-answers.ts'
 import { secureOptions, type TlsIdentity } from './tls-identity.ts'
 
@@ -11,12 +20,15 @@ export interface ApiAppOptions {
   readonly maxBodyBytes?: number | undefined
   /** How long a request may take to arrive, in milliseconds; how long its answer takes is another matter. Default 30 s. */
   readonly requestTimeoutMs?: number | undefined
+  /** How long a client may leave an answer untaken, in milliseconds, before its connection is cut. Default 30 s. */
+  readonly unreadMs?: number | undefined
   /** With it the app speaks https. */
   readonly tls?: TlsIdentity | undefined
 }
 
 const DEFAULT_MAX_BODY_BYTES = 1024 * 1024
 const DEFAULT_REQUEST_TIMEOUT_MS = 30_000
+const DEFAULT_UNREAD_MS = 30_000
 /** How often Node looks for requests that take too long to arrive, at the most. */
 const CHECKING_INTERVAL_MS = 5_000
 /** Longer than what clients and load balancers keep a connection open for, so that it is never us who close first. */
@@ -27,6 +39,7 @@ const MAX_PARAM_LENGTH = 3 * 512 + 1
 /** An empty Fastify app that validates strictly: nothing is coerced, dropped or filled in. */
 export function createApiApp(options: ApiAppOptions) {
   const { logger, tls, maxBodyBytes = DEFAULT_MAX_BODY_BYTES, requestTimeoutMs = DEFAULT_REQUEST_TIMEOUT_MS } = options
+  const connections = new Connections(options.unreadMs ?? DEFAULT_UNREAD_MS)
   const common = {
     ...(logger === undefined ? { logger: false } : { loggerInstance: logger }),
     // Calls are not logged, so a logger for each of them would be made for nothing.
@@ -35,7 +48,8 @@ export function createApiApp(options: ApiAppOptions) {
     bodyLimit: maxBodyBytes,
     requestTimeout: requestTimeoutMs,
     frameworkErrors: answerFrameworkError,
-    clientErrorHandler: answerClientError,
+    clientErrorHandler: (error: ConnectionError, socket: Socket) =>
+      answerClientError(error, socket, connections.isAnswered(socket)),
     keepAliveTimeout: KEEP_ALIVE_MS,
     // Calls on connections that are still open while the server stops are served: nobody is better off otherwise.
     return503OnClosing: false,
@@ -53,6 +67,11 @@ export function createApiApp(options: ApiAppOptions) {
       ? fastify({ ...common, http: slowness })
       : // What an https server has and an http server has not is used in one place only, which looks for itself.
         fastify({ ...common, https: { ...slowness, ...secureOptions(tls) } })
+  connections.watch(app.server)
+  app.addHook('onClose', (_app, done) => {
+    connections[Symbol.dispose]()
+    done()
+  })
   return app.withTypeProvider<TypeBoxTypeProvider>()
 }
 

@@ -1,5 +1,5 @@
 import { BATCH_MAX_OPS } from '@layerlock/protocol'
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import { ServiceBed } from '../service/service.testbed.ts'
 import { HttpBed } from './http.testbed.ts'
 
@@ -100,4 +100,14 @@ test('a batch costs one write for each key, however many operations there are fo
   expect((await batch(bed, session, ops)).map(({ status }) => status)).toEqual(ops.map(() => 'queued'))
   // The first runs alone, and the others queue up behind it.
   expect(service.store.swaps - before).toBeLessThanOrEqual(2)
+})
+
+test('a batch answers overloaded for an operation that fails unexpectedly, and goes on with the others', async () => {
+  const { service } = await ServiceBed.open()
+  await using bed = await HttpBed.over(service)
+  const session = await bed.session('a')
+  vi.spyOn(service, 'acquire').mockRejectedValueOnce(new RangeError('an inner secret'))
+  const [failed, granted] = await batch(bed, session, [acquire('k1'), acquire('k2')])
+  expect(failed).toEqual({ error: { code: 'overloaded', message: expect.not.stringContaining('secret') as string } })
+  expect(granted).toMatchObject({ status: 'granted' })
 })

@@ -14,7 +14,8 @@ import type { SessionRef } from '../core/record.ts'
 import type { LockService } from '../service/lock-service.ts'
 import { type ApiApp, sessionIdOf } from './api-app.ts'
 import { acquireCommand, completeCommand, failCommand } from './commands.ts'
-import { describeValidation, errorBody } from './error-answers.ts'
+import { describeValidation } from './describe-validation.ts'
+import { errorBody, UNEXPECTED } from './error-answers.ts'
 
 const OK: Accepted = { ok: true }
 const AT_ONCE = { waitMs: 0 } as const
@@ -53,7 +54,8 @@ async function answerTo(
     return await carryOut(service, ref, parseOp(request, op))
   } catch (error) {
     if (error instanceof ProtocolError) return errorBody(error.code, error.message)
-    throw error
+    request.log.error({ err: error }, 'an operation of a batch failed unexpectedly')
+    return errorBody('overloaded', UNEXPECTED)
   }
 }
 

@@ -1,4 +1,6 @@
 import { expect, test } from 'vitest'
+import { LockServer } from '../lock-server.ts'
+import { MemoryLockStore } from '../store/memory-lock-store.ts'
 import { HttpBed } from './http.testbed.ts'
 
 const TOKENS = [
@@ -47,6 +49,21 @@ test('a token that is a plain text is a client’s', async () => {
   await using bed = await HttpBed.start({ tokens: ['plain'] })
   expect((await bed.call('GET', '/v1/nodes', as('plain'))).status).toBe(200)
   expect((await bed.call('DELETE', '/v1/locks/k/outcome', as('plain'))).status).toBe(403)
+})
+
+test('other tokens take the place of those before, at the next call', async () => {
+  await using server = await LockServer.start({
+    host: '127.0.0.1',
+    port: 0,
+    store: new MemoryLockStore(),
+    tokens: ['old'],
+  })
+  const statusOf = async (token: string) => (await fetch(`${server.url}/v1/nodes`, as(token))).status
+  expect([await statusOf('old'), await statusOf('new')]).toEqual([200, 401])
+  server.replaceTokens([{ token: 'new', role: 'client' }])
+  expect([await statusOf('old'), await statusOf('new')]).toEqual([401, 200])
+  expect(() => server.replaceTokens([])).toThrow('tokens: an empty list is not allowed')
+  expect([await statusOf('old'), await statusOf('new')]).toEqual([401, 200])
 })
 
 test('health and documentation need no token, metrics one of any role', async () => {

@@ -3,9 +3,13 @@ import type { Socket } from 'node:net'
 import { ERROR_CODES, type ErrorBody, type ErrorCode, KEY_MAX_BYTES, ProtocolError } from '@layerlock/protocol'
 import { type ConnectionError, type FastifyError, type FastifyReply, type FastifyRequest } from 'fastify'
 import type { ApiApp } from './api-app.ts'
+import { describeValidation } from './describe-validation.ts'
 
 /** How long a client should stay away when the server is overloaded, in seconds. */
 const RETRY_AFTER_S = 1
+
+/** What nobody has foreseen may tell of the server's inside. */
+export const UNEXPECTED = 'the lock server failed unexpectedly; its log says why'
 
 /** What Node's HTTP parser finds, by its codes. */
 const CLIENT_ERRORS: ReadonlyMap<string, readonly [ErrorCode, string]> = new Map([
@@ -22,12 +26,15 @@ export function registerErrorAnswers(app: ApiApp): void {
     }
     if (error.validation !== undefined)
       return sendError(reply, 'invalid_request', describeValidation(error.validation, error.validationContext))
+    if (error.code === 'FST_ERR_CTP_INVALID_MEDIA_TYPE') {
+      return sendError(reply, 'invalid_request', describeMediaType(request.headers['content-type']))
+    }
     if (error.statusCode === 413) return sendError(reply, 'too_large', `body: ${error.message}`)
     if (error.statusCode !== undefined && error.statusCode < 500) {
       return sendError(reply, 'invalid_request', `body: ${error.message}`)
     }
     request.log.error({ err: error }, 'a call failed unexpectedly')
-    return sendError(reply, 'overloaded', 'the lock server failed unexpectedly; its log says why')
+    return sendError(reply, 'overloaded', UNEXPECTED)
   })
   app.setNotFoundHandler((request, reply) => {
     const path = request.raw.url?.split('?')[0] ?? ''
@@ -44,10 +51,14 @@ export function answerFrameworkError(error: FastifyError, _request: FastifyReque
   }
 }
 
-/** The same for what is no HTTP at all, or does not arrive in time: there is not even a request yet. */
-export function answerClientError({ code }: ConnectionError, socket: Socket): void {
-  // Who has gone, or has sent nothing on a new connection, would not know what to make of an answer.
-  if (code === 'ECONNRESET' || socket.destroyed || socket.bytesRead === 0 || !socket.writable) {
+/**
+ * The same for what is no HTTP at all, or does not arrive in time: there is not even a request yet.
+ *
+ * @param answered whether an answer to what comes has been given, or begun
+ */
+export function answerClientError({ code }: ConnectionError, socket: Socket, answered: boolean): void {
+  // Who has gone, has sent nothing on a new connection, or has its answer would not know what to make of this one.
+  if (answered || code === 'ECONNRESET' || socket.destroyed || socket.bytesRead === 0 || !socket.writable) {
     socket.destroy()
     return
   }
@@ -72,15 +83,7 @@ export function errorBody(code: ErrorCode, message: string): ErrorBody {
   return { error: { code, message } }
 }
 
-/** Names the field, its value, and what is allowed. @param context what was validated, where no field is to blame */
-export function describeValidation(validation: FastifyError['validation'] | null, context = 'body'): string {
-  const issues = (validation ?? []).map((issue) => {
-    const path = issue.instancePath.slice(1).replaceAll('/', '.')
-    const extra = issue.params['additionalProperty']
-    if (typeof extra === 'string') return `${[path, extra].filter(Boolean).join('.')}: is not a known field`
-    const data: unknown = 'data' in issue ? issue.data : undefined
-    const shown = data === undefined || typeof data === 'object' ? '' : `${JSON.stringify(data).slice(0, 100)} `
-    return `${path || context}: ${shown}${issue.message ?? 'is not allowed'}`
-  })
-  return issues.join('; ')
+function describeMediaType(given: string | undefined): string {
+  const shown = given === undefined ? 'is missing' : `${JSON.stringify(given.slice(0, 100))} is not allowed`
+  return `Content-Type: ${shown}; a body must be application/json`
 }

@@ -35,6 +35,26 @@ test('the lock server names a field inside another one', async () => {
   expectRefusal(answer, 'invalid_request', /^error\.code: "" /)
 })
 
+test.each([
+  [{ node: 'a\n' }, 'node: "a\\n" must not contain control characters or lone surrogates'],
+  [{ node: 'a', labels: { a: '\u001B[2J' } }, 'labels.a: "\\u001b[2J" must not contain control characters'],
+  [
+    { node: 'a', labels: { 'a\n': '' } },
+    'labels, a name: "a\\n" must not contain control characters or lone surrogates',
+  ],
+  [{ node: 'a', labels: { '': '' } }, 'labels, a name: "" must NOT have fewer than 1 characters'],
+  [
+    { node: 'a', labels: Object.fromEntries(Array.from({ length: 33 }, (_, index) => [`l${index}`, ''])) },
+    'labels: must NOT have',
+  ],
+])('the lock server refuses a session of %j, naming what is wrong', async (body, message) => {
+  await using bed = await HttpBed.start()
+  const answer = await bed.call('POST', '/v1/sessions', { body })
+  expect(answer).toMatchObject({ status: 400, body: { error: { code: 'invalid_request' } } })
+  const { error } = answer.body as { error: { message: string } }
+  expect(error.message.startsWith(message) && !error.message.includes(';')).toBe(true)
+})
+
 test('the lock server refuses what is not JSON, not an object, or nothing at all', async () => {
   await using bed = await HttpBed.start()
   const session = await bed.session('a')
@@ -43,7 +63,11 @@ test('the lock server refuses what is not JSON, not an object, or nothing at all
   expectRefusal(await bed.call('POST', path, { session, body: 'null' }), 'invalid_request', /^body/)
   expectRefusal(await bed.call('POST', path, { session }), 'invalid_request', /^body/)
   const xml = { session, body: '<a/>', headers: { 'content-type': 'text/xml' } }
-  expectRefusal(await bed.call('POST', path, xml), 'invalid_request', /^body: /)
+  expectRefusal(await bed.call('POST', path, xml), 'invalid_request', /^Content-Type: "text\/xml" .*application\/json/)
+  const text = { session, body: '{"ticket":"t"}', headers: { 'content-type': 'text/plain' } }
+  expectRefusal(await bed.call('POST', path, text), 'invalid_request', /^Content-Type: "text\/plain"/)
+  const unnamed = await bed.send(`POST ${path}`, [`Layerlock-Session: ${session}`], '{"ticket":"t"}')
+  expect(unnamed).toMatch(/^HTTP\/1\.1 400 .*"Content-Type: is missing; a body must be application\/json"/s)
 })
 
 test('the lock server wants to know the session', async () => {
@@ -107,8 +131,10 @@ test('the lock server refuses bodies that are too large', async () => {
 
 test('the lock server refuses queries that are not numbers', async () => {
   await using bed = await HttpBed.start()
-  expectRefusal(await bed.call('GET', '/v1/locks/k?waitMs=soon'), 'invalid_request', /^waitMs: "soon"/)
-  expectRefusal(await bed.call('DELETE', '/v1/locks/k/outcome?ifToken=0'), 'invalid_request', /^ifToken: "0"/)
+  const waitMs = await bed.call('GET', '/v1/locks/k?waitMs=soon')
+  expectRefusal(waitMs, 'invalid_request', /^waitMs: "soon" must be a whole number of milliseconds$/)
+  const ifToken = await bed.call('DELETE', '/v1/locks/k/outcome?ifToken=0')
+  expectRefusal(ifToken, 'invalid_request', /^ifToken: "0" must be a fencing token, a whole number from 1 on$/)
 })
 
 test('the lock server says that there is no such call', async () => {
@@ -153,4 +179,52 @@ test('the lock server lets only calls with a known bearer token in', async () =>
   expect((await call('Bearer first-token')).status).toBe(200)
   expect((await call('bearer second-token')).status).toBe(200)
   expectRefusal(await bed.call('GET', '/v1/anything'), 'unauthorized', /^Authorization: /)
+})
+
+test('the lock server names all that a choice allows, in one message', async () => {
+  await using bed = await HttpBed.start()
+  const choice = /^state: "odd" must be one of free, held, queued, done, failed$/
+  expectRefusal(await bed.call('GET', '/v1/locks?state=odd'), 'invalid_request', choice)
+})
+
+test('the lock server says in words what text may be like', async () => {
+  await using bed = await HttpBed.start()
+  const session = await bed.session('a')
+  expectRefusal(await bed.acquire(session, 'a b'), 'invalid_request', /^ticket: "a b" must be printable ASCII/)
+  const body = { node: 'a', endpoint: 'ftp://x' }
+  const endpoint = /^endpoint: "ftp:\/\/x" must be an http or https URL$/
+  expectRefusal(await bed.call('POST', '/v1/sessions', { body }), 'invalid_request', endpoint)
+})
+
+/** Arrays within each other, as text: no serializer gets that far. */
+const nested = (depth: number) => '['.repeat(depth) + ']'.repeat(depth)
+
+test('the lock server refuses bodies that are too deep, on all routes', async () => {
+  await using bed = await HttpBed.start({ legacy: { retainMs: 60_000, holdMs: 60_000 } })
+  const session = await bed.session('a')
+  const { fencingToken } = (await bed.acquire(session, 't')).body
+  const complete = (value: string) =>
+    bed.call('POST', '/v1/locks/k/complete', {
+      session,
+      body: `{"fencingToken":${String(fencingToken)},"value":${value}}`,
+    })
+  const message = /^body: has more than 100 arrays or objects/
+  for (const depth of [100, 5_000, 100_000]) {
+    expectRefusal(await complete(nested(depth)), 'invalid_request', message)
+  }
+  const ops = { session, body: `{"ops":[${nested(5_000)}]}` }
+  expectRefusal(await bed.call('POST', '/v1/batch', ops), 'invalid_request', message)
+  const legacy = await bed.call('POST', '/lock', { body: nested(5_000) })
+  expect(legacy).toMatchObject({ status: 400, body: { error: expect.stringMatching(message) as string } })
+  expect((await complete(nested(99))).status).toBe(200)
+})
+
+test('a renewal, and the end of a session, need no body, whatever type it has', async () => {
+  await using bed = await HttpBed.start()
+  const session = await bed.session('a')
+  const headers = { 'content-type': 'application/json' }
+  const renew = (options: object) => bed.call('POST', '/v1/sessions/renew', { session, ...options })
+  for (const options of [{}, { headers }, { body: {} }]) expect((await renew(options)).status).toBe(200)
+  expectRefusal(await renew({ body: 'null' }), 'invalid_request', /^body: /)
+  expect((await bed.call('DELETE', '/v1/sessions', { session, headers })).status).toBe(204)
 })

@@ -1,4 +1,7 @@
-import { expect, test } from 'vitest'
+import { setImmediate } from 'node:timers/promises'
+import { expect, test, vi } from 'vitest'
+import { LockService } from '../service/lock-service.ts'
+import { MemoryLockStore } from '../store/memory-lock-store.ts'
 import { HttpBed } from './http.testbed.ts'
 
 interface SentEvent {
@@ -8,8 +11,7 @@ interface SentEvent {
 }
 
 /** Reads a stream of Server-Sent Events until this many have come. */
-async function readEvents(response: Response, count: number): Promise<SentEvent[]> {
-  const events: SentEvent[] = []
+async function readEvents(response: Response, count: number, events: SentEvent[] = []): Promise<SentEvent[]> {
   let text = ''
   for await (const chunk of response.body!.pipeThrough(new TextDecoderStream())) {
     text += chunk
@@ -89,6 +91,69 @@ test('GET /v1/events resumes after the event that `Last-Event-ID` names, and los
   await acquireAndRelease(bed, a, 't3', 'third')
   const events = await readEvents(resumed, 4)
   expect(events.map(({ data }) => (data as { key: string }).key)).toEqual(['second', 'second', 'third', 'third'])
+})
+
+/** A server over a log that the test fills. */
+async function bedOverLog() {
+  const service = await LockService.open({ store: new MemoryLockStore() })
+  const bed = await HttpBed.over(service)
+  const append = (from: number, to: number, key = 'k') => {
+    for (let token = from; token < to; token++) {
+      const error = { code: 'c', message: 'm'.repeat(1_000) }
+      service.events.append({ type: 'failed', key, fencingToken: token, error })
+    }
+  }
+  const [bedStack, log] = [new AsyncDisposableStack(), service.events]
+  bedStack.use(service)
+  bedStack.use(bed)
+  return { bed, append, log, [Symbol.asyncDispose]: () => bedStack.disposeAsync() }
+}
+
+const tokensOf = (events: readonly SentEvent[]) =>
+  events.map(({ data }) => (data as { fencingToken?: number }).fencingToken)
+const numbers = (from: number, to: number) => Array.from({ length: to - from }, (_, index) => from + index)
+
+test('GET /v1/events replays more than a connection takes at once, and what happens meanwhile behind it', async () => {
+  await using world = await bedOverLog()
+  const start = world.log.idAt(0)
+  world.append(1, 9_000)
+  const resumed = await watch(world.bed, '', { 'last-event-id': start })
+  world.append(9_000, 9_500)
+  expect(tokensOf(await readEvents(resumed, 9_499))).toEqual(numbers(1, 9_500))
+})
+
+test('GET /v1/events tells a reader that fell out of the log so, and goes on from there', async () => {
+  await using world = await bedOverLog()
+  const stream = await watch(world.bed)
+  // More than the sockets hold for a reader that does not read, and than the log keeps.
+  for (let from = 1; from < 60_000; from += 1_000) {
+    world.append(from, from + 1_000)
+    await setImmediate()
+  }
+  const events: SentEvent[] = []
+  const reading = readEvents(stream, 1_000_000, events)
+  await vi.waitFor(() => expect(events.some(({ event }) => event === 'missed')).toBe(true), { timeout: 15_000 })
+  world.append(99_999, 100_000)
+  await vi.waitFor(() => expect(tokensOf(events).at(-1)).toBe(99_999), { timeout: 15_000 })
+  const tokens = tokensOf(events).filter((token) => token !== undefined)
+  expect(tokens).toEqual(tokens.toSorted((a, b) => a - b))
+  await world.bed[Symbol.asyncDispose]()
+  await reading.catch(() => undefined)
+})
+
+test('GET /v1/events gives an id before the first event, from which nothing is lost', async () => {
+  await using world = await bedOverLog()
+  world.append(1, 3)
+  const beginning = async (headers: Record<string, string> = {}) => {
+    const { value } = await (await watch(world.bed, '?prefix=other', headers)).body!.getReader().read()
+    return new TextDecoder().decode(value)
+  }
+  expect(await beginning()).toBe(`: hello\nid: ${world.log.idAt(2)}\n\n`)
+  const known = world.log.idAt(1)
+  expect(await beginning({ 'last-event-id': known })).toBe(`: hello\nid: ${known}\n\n`)
+  const resumed = await watch(world.bed, '', { 'last-event-id': world.log.idAt(2) })
+  world.append(3, 4)
+  expect(tokensOf(await readEvents(resumed, 1))).toEqual([3])
 })
 
 test.each(['nonsense', 'deadbeef-5', '-1'])('GET /v1/events says that events are missing after %s', async (id) => {

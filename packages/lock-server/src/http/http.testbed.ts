@@ -1,4 +1,5 @@
 import { request } from 'node:http'
+import { connect } from 'node:net'
 import type { LockService } from '../service/lock-service.ts'
 import { MemoryLockStore } from '../store/memory-lock-store.ts'
 import { LockServer, type LockServerOptions } from '../lock-server.ts'
@@ -37,9 +38,15 @@ export class HttpBed implements AsyncDisposable {
   /** Puts the HTTP face before a service that the test can look into. */
   static async over(service: LockService): Promise<HttpBed> {
     const app = createApiApp({})
-    registerRoutes(app, { service, drain: new Drain(), tokens: [] })
+    const drain = new Drain()
+    registerRoutes(app, { service, drain })
     const url = await app.listen({ host: '127.0.0.1', port: 0 })
-    return new HttpBed(url, { [Symbol.asyncDispose]: () => app.close() })
+    return new HttpBed(url, {
+      [Symbol.asyncDispose]: () => {
+        drain.begin()
+        return app.close()
+      },
+    })
   }
 
   async call(method: string, path: string, { session, body, headers = {} }: Call = {}): Promise<Answer> {
@@ -64,6 +71,17 @@ export class HttpBed implements AsyncDisposable {
 
   acquire(session: string, ticket: string, wish: object = {}, key = 'k'): Promise<Answer> {
     return this.call('POST', `/v1/locks/${key}/acquire`, { session, body: { ticket, ...wish } })
+  }
+
+  /** Sends a call as text, and gives back all that comes until the server closes the connection. */
+  async send(line: string, headers: readonly string[], body = ''): Promise<string> {
+    const { hostname, port } = new URL(this.url)
+    const socket = connect(Number(port), hostname).setEncoding('utf8')
+    const fields = ['Host: x', 'Connection: close', `Content-Length: ${Buffer.byteLength(body)}`, ...headers]
+    socket.write(`${line} HTTP/1.1\r\n${fields.join('\r\n')}\r\n\r\n${body}`)
+    let text = ''
+    for await (const chunk of socket) text += chunk as string
+    return text
   }
 
   /** Sends a call on a connection of its own, which is closed by the function that it gives back. */

@@ -90,6 +90,21 @@ test('the lock server refuses what is no HTTP, and headers that are too large', 
   expect(large).toMatch(/^HTTP\/1\.1 413 .*"code":"too_large","message":"request: its headers/s)
 })
 
+test('the lock server gives no second answer to a request that is answered before all of it has come', async () => {
+  await using bed = await HttpBed.start({ requestTimeoutMs: 50, tokens: ['secret'] })
+  const head = 'POST /v1/batch HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 99\r\n\r\n{'
+  const text = await received(await send(bed, head))
+  expect(text.match(/HTTP\/1\.1 \d+/g)).toEqual(['HTTP/1.1 401'])
+})
+
+test('the lock server writes no answer into a stream whose reader sends nonsense', async () => {
+  await using bed = await HttpBed.start()
+  const socket = await send(bed, 'GET /v1/events HTTP/1.1\r\nHost: x\r\n\r\n')
+  await once(socket, 'readable')
+  socket.write('nonsense\r\n\r\n')
+  expect((await received(socket)).match(/HTTP\/1\.1 \d+/g)).toEqual(['HTTP/1.1 200'])
+})
+
 test('calls that are held back, and streams, may last longer than a request may take to arrive', async () => {
   await using bed = await HttpBed.start({ requestTimeoutMs: 50 })
   const session = await bed.session('a')

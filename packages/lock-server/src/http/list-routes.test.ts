@@ -61,6 +61,10 @@ test.each([
   ['?state=odd', 'state'],
   ['?limit=0', 'limit'],
   ['?limit=ten', 'limit'],
+  ['?limit=1001', 'limit: "1001" must be a whole number from 1 to 1,000'],
+  ['?cursor=nonsense!', 'cursor: "nonsense!"'],
+  ['?cursor=', 'cursor'],
+  ['?cursor=AAAA', 'cursor'],
   ['?colour=red', 'colour'],
 ])('GET /v1/locks%s is refused, naming %s', async (query, field) => {
   await using bed = await HttpBed.start()

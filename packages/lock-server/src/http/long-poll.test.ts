@@ -95,6 +95,38 @@ test('a parked renewal is answered before the session could expire', async () =>
   expect(renewed.status).toBe(200)
 })
 
+test('a parked renewal is answered session_expired as soon as its session is over', { timeout: 15_000 }, async () => {
+  await using service = await LockService.open({ store: new MemoryLockStore() })
+  await using bed = await HttpBed.over(service)
+  const LONG = { ttlMs: 600_000 }
+  const renewed = vi.spyOn(service.sessions, 'onEnd')
+  const [closed, resumed] = [await bed.session('a', LONG), await bed.session('b', LONG)]
+  const renew = (session: string) => bed.call('POST', '/v1/sessions/renew', { session, body: WAIT })
+  const parked = [renew(closed), renew(resumed)]
+  await vi.waitFor(() => expect(renewed).toHaveBeenCalledTimes(2), UNTIL)
+  await bed.call('DELETE', '/v1/sessions', { session: closed })
+  await bed.session('b', { resume: resumed })
+  for (const answer of await Promise.all(parked)) {
+    expect(answer).toMatchObject({ status: 410, body: { error: { code: 'session_expired' } } })
+  }
+})
+
+test('a renewal is parked for a third of its session’s time at most', async () => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+  try {
+    await using service = await LockService.open({ store: new MemoryLockStore() })
+    await using bed = await HttpBed.over(service)
+    const session = await bed.session('a', { ttlMs: 30_000 })
+    const parked = vi.spyOn(service.sessions, 'onEnd')
+    const renewed = bed.call('POST', '/v1/sessions/renew', { session, body: WAIT })
+    await vi.waitUntil(() => parked.mock.calls.length === 1)
+    await vi.advanceTimersByTimeAsync(10_000)
+    expect(await renewed).toMatchObject({ status: 200, body: { ttlMs: 30_000 } })
+  } finally {
+    vi.useRealTimers()
+  }
+})
+
 test('a server that stops ends no session by cutting its connections', async () => {
   const store = new MemoryLockStore()
   const bed = await HttpBed.start({ store })

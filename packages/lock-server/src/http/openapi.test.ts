@@ -100,7 +100,7 @@ test('GET /openapi.json has every route of the server, and no other', async () =
     routes.push(...[method].flat().map((each) => `${each} ${url.replace(':key', '{key}')}`))
   })
   await using service = await LockService.open({ store: new MemoryLockStore() })
-  registerRoutes(app, { service, drain: new Drain(), tokens: [] })
+  registerRoutes(app, { service, drain: new Drain() })
   const { operations } = new Contract(openapiDocument())
   // Fastify answers HEAD wherever there is a GET.
   const own = routes.filter((route) => !route.startsWith('HEAD '))

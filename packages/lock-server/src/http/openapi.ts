@@ -135,7 +135,7 @@ const MONITORING_PATHS: Record<string, Record<string, Api.OperationObject>> = {
   '/healthz': open('health', 'Answers while the process lives.', { 200: ['It lives.', json(Status)] }),
   '/readyz': open('readiness', 'Answers whether it takes work.', {
     200: ['It does.', json(Status)],
-    503: ['It stops.', json(Status)],
+    503: ['It stops, or its store has failed for good.', json(Status)],
   }),
   '/openapi.json': open('openapi', 'This document.', {
     200: ['OpenAPI 3.1.', json(Type.Object({ openapi: Type.String() }))],

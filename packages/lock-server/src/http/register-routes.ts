@@ -1,13 +1,15 @@
 import { Registry } from 'prom-client'
 import { addServiceMetrics } from '../metrics/service-metrics.ts'
 import type { LockService } from '../service/lock-service.ts'
+import type { LockStore } from '../store/lock-store.ts'
 import type { ApiApp } from './api-app.ts'
 import { registerBatchRoutes } from './batch-routes.ts'
-import { type AccessToken, registerBearerTokens } from './bearer-tokens.ts'
+import { BearerTokens, registerBearerTokens } from './bearer-tokens.ts'
 import type { Drain } from './drain.ts'
 import { registerErrorAnswers } from './error-answers.ts'
 import { registerEventRoutes } from './event-routes.ts'
 import { registerHealthRoutes } from './health-routes.ts'
+import { registerJsonBodies } from './json-bodies.ts'
 import { registerListRoutes } from './list-routes.ts'
 import { registerLockRoutes } from './lock-routes.ts'
 import { registerMetricsRoutes } from './metrics-routes.ts'
@@ -19,19 +21,22 @@ import { registerSessionRoutes } from './session-routes.ts'
 export interface Backend {
   readonly service: LockService
   readonly drain: Drain
-  /** Empty: no call needs one. */
-  readonly tokens: readonly AccessToken[]
+  /** Default: none, and no call needs one. */
+  readonly tokens?: BearerTokens | undefined
+  /** Looked at for whether the server is ready. */
+  readonly store?: Pick<LockStore, 'failure'> | undefined
 }
 
 /** Gives an app all that a lock server answers. */
-export function registerRoutes(app: ApiApp, { service, drain, tokens }: Backend): void {
+export function registerRoutes(app: ApiApp, { service, drain, tokens = new BearerTokens([]), store }: Backend): void {
   const registry = new Registry()
   // What looks at all routes goes before them.
   registerRequestMetrics(app, registry)
   registerAcquireMetrics(app, registry)
   registerErrorAnswers(app)
+  registerJsonBodies(app)
   registerBearerTokens(app, tokens)
-  registerHealthRoutes(app, drain)
+  registerHealthRoutes(app, drain, store)
   registerSessionRoutes(app, service, drain)
   registerLockRoutes(app, service)
   registerBatchRoutes(app, service)

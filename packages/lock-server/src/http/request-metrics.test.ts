@@ -59,6 +59,31 @@ test('GET /metrics leaves calls that asked to wait, and streams, out of the dura
   expect(sum).toBeGreaterThan(0)
 })
 
+test('GET /metrics counts streams when they end, and those that were refused', async () => {
+  await using bed = await HttpBed.start({ legacy: { retainMs: 60_000, holdMs: 60_000 } })
+  for (const path of ['/v1/events', '/v1/events', '/lock/subscribe?type=pull&resource_id=r']) {
+    const stream = await fetch(`${bed.url}${path}`)
+    await stream.body?.cancel()
+  }
+  await bed.call('GET', '/v1/events?colour=red')
+  await bed.call('GET', '/lock/subscribe')
+  await vi.waitFor(async () =>
+    expect(await scrape(bed)).toMatchObject({
+      'requests_total{method="GET",route="/v1/events",status="200"}': 2,
+      'requests_total{method="GET",route="/v1/events",status="400"}': 1,
+      'requests_total{method="GET",route="/lock/subscribe",status="200"}': 1,
+      'requests_total{method="GET",route="/lock/subscribe",status="400"}': 1,
+    }),
+  )
+})
+
+test('HEAD on a stream is answered: there is no such call', async () => {
+  await using bed = await HttpBed.start({ legacy: { retainMs: 60_000, holdMs: 60_000 } })
+  const paths = ['/v1/events', '/lock/subscribe?type=pull&resource_id=r']
+  const answers = await Promise.all(paths.map((path) => fetch(bed.url + path, { method: 'HEAD' })))
+  expect(answers.map(({ status }) => status)).toEqual([404, 404])
+})
+
 test('GET /metrics counts what acquire answers, in batches too', async () => {
   await using bed = await HttpBed.start()
   const session = await bed.session('a')

@@ -4,6 +4,13 @@ import { Counter, type Registry } from 'prom-client'
 import { DurationHistogram, type DurationSeries } from '../metrics/duration-histogram.ts'
 import { type ApiApp, fastifyPath } from './api-app.ts'
 
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** Whether its answer goes on until somebody ends it. */
+    readonly stream?: boolean
+  }
+}
+
 interface CallCounts {
   readonly method: string
   readonly route: string
@@ -42,17 +49,26 @@ export function registerRequestMetrics(app: ApiApp, registry: Registry): void {
   })
   registry.registerMetric(requests)
 
+  const streaming = new WeakSet<FastifyRequest>()
   app.addHook('onRoute', (route) => {
-    const timed = route.url !== ROUTES.events.path
+    const isStream = route.config?.stream === true
     for (const method of [route.method].flat()) {
       const counts = countsOf(method, route.url.replace(':key', '{key}'))
+      const count = (status: number) => counts.byStatus.set(status, (counts.byStatus.get(status) ?? 0) + 1)
       route.onResponse = [
         (request, { statusCode, elapsedTime }, done) => {
-          counts.byStatus.set(statusCode, (counts.byStatus.get(statusCode) ?? 0) + 1)
-          if (timed && !askedToWait(request)) counts.durations.observe(elapsedTime)
+          if (!streaming.has(request)) count(statusCode)
+          if (!isStream && !askedToWait(request)) counts.durations.observe(elapsedTime)
           done()
         },
       ]
+      if (!isStream) continue
+      // Not every stream is ended by the server, and of the others the framework says nothing.
+      route.preHandler = (request, { raw }, done) => {
+        streaming.add(request)
+        raw.once('close', () => count(raw.statusCode))
+        done()
+      }
     }
   })
   // By the method too there is one only: a caller could name any number of others.

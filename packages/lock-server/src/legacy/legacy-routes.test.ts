@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
 import { HttpBed } from '../http/http.testbed.ts'
+import { FlakyLockStore } from '../service/service.testbed.ts'
 import { LegacyBed } from './legacy.testbed.ts'
 
 const wish = { type: 'pull', resource_id: 'r', node_id: 'a' }
@@ -88,6 +89,27 @@ test('a client that has a token is served', async () => {
   await using bed = await LegacyBed.start({ tokens: ['secret'] })
   const answer = await bed.send('POST', '/lock', wish, { authorization: 'Bearer secret' })
   expect(answer).toMatchObject({ status: 200, body: { acquired: true } })
+})
+
+test('a server that cannot do it now says when to come back, and nothing of its inside', async () => {
+  const store = new FlakyLockStore()
+  await using bed = await LegacyBed.start({ store })
+  const ask = async () => {
+    const response = await fetch(`${bed.url}/lock`, { method: 'POST', body: JSON.stringify(wish) })
+    return { status: response.status, retryAfter: response.headers.get('retry-after'), body: await response.json() }
+  }
+  store.failing = true
+  const error = 'the lock server failed unexpectedly; its log says why'
+  expect(await ask()).toEqual({ status: 503, retryAfter: '1', body: { error } })
+  store.failing = false
+  expect(await ask()).toMatchObject({ status: 200, retryAfter: null })
+})
+
+test('what is refused by a limit says which', async () => {
+  await using bed = await LegacyBed.start({ limits: { maxSessions: 1 } })
+  await bed.acquire('a')
+  const refused = await bed.lock('b')
+  expect(refused).toEqual({ status: 503, body: { error: expect.stringContaining('1 sessions are open already') } })
 })
 
 test('errors of version 1 keep their form beside the earlier one', async () => {

@@ -1,6 +1,7 @@
 import type { ServerResponse } from 'node:http'
 import { ProtocolError } from '@layerlock/protocol'
 import type { FastifyError, FastifyInstance, FastifyReply } from 'fastify'
+import { UNEXPECTED } from '../http/error-answers.ts'
 import { LegacyEvents } from './legacy-events.ts'
 import { LegacyLocks, type LegacyOptions, type LockAnswer } from './legacy-locks.ts'
 import { parseResult, parseTopic, parseWish } from './legacy-wish.ts'
@@ -17,6 +18,8 @@ const STATUSES: Readonly<Record<string, number>> = {
   too_large: 413,
 }
 
+/** How long a node should stay away after a 503, in seconds. */
+const RETRY_AFTER_S = 1
 const MESSAGES = {
   acquired: 'the lock is yours',
   queued: 'another node holds the lock; this node is in the queue',
@@ -37,8 +40,11 @@ export async function registerLegacyRoutes(app: FastifyInstance, options: Legacy
     acceptAnyJson(scope)
     scope.setErrorHandler<FastifyError>((error, request, reply) => {
       const status = statusOf(error)
-      if (status === 503) request.log.error({ err: error.cause ?? error }, error.message)
-      return reply.code(status).send({ error: error.message })
+      if (status === 503) {
+        request.log.error({ err: error.cause ?? error }, error.message)
+        reply.header('retry-after', RETRY_AFTER_S)
+      }
+      return reply.code(status).send({ error: isExpected(error) ? error.message : UNEXPECTED })
     })
     registerCalls(scope, locks)
     registerSubscriptions(scope, events)
@@ -89,7 +95,8 @@ function bodyOf(answer: LockAnswer) {
 /** Server-Sent Events (WHATWG HTML, "Server-sent events"). */
 function registerSubscriptions(scope: FastifyInstance, events: LegacyEvents): void {
   const open = new Set<ServerResponse>()
-  scope.get('/lock/subscribe', async (request, reply) => {
+  const options = { exposeHeadRoute: false, config: { stream: true } } as const
+  scope.get('/lock/subscribe', options, async (request, reply) => {
     const topic = parseTopic(request.query)
     const response = openStream(reply)
     open.add(response)
@@ -137,5 +144,10 @@ function write(response: ServerResponse, text: string): void {
 
 function statusOf(error: FastifyError): number {
   if (error instanceof ProtocolError) return STATUSES[error.code] ?? 503
-  return error.statusCode !== undefined && error.statusCode < 500 ? error.statusCode : 503
+  return isExpected(error) ? error.statusCode! : 503
+}
+
+/** Whether it is a refusal by the rules or by the framework, which say what the client has done. */
+function isExpected(error: FastifyError): boolean {
+  return error instanceof ProtocolError || (error.statusCode !== undefined && error.statusCode < 500)
 }

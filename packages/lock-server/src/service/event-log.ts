@@ -21,18 +21,39 @@ export class EventLog {
   #count = 0
 
   append(event: LockEvent): void {
-    const logged = { id: `${this.#name}-${++this.#count}`, event }
+    const logged = { id: this.idAt(++this.#count), event }
     this.#events.push(logged)
     if (this.#events.length > KEPT_EVENTS * 2) this.#events.splice(0, this.#events.length - KEPT_EVENTS)
     for (const listener of this.#listeners) listener(logged)
   }
 
-  /** The events after this one; undefined when some of them are no longer, or never were, in this log. */
-  after(id: string): readonly LoggedEvent[] | undefined {
-    const [, name, number] = /^([\w]+)-(\d+)$/.exec(id) ?? []
-    const missing = this.#count - Number(number)
-    if (name !== this.#name || !(missing >= 0 && missing <= this.#events.length)) return undefined
-    return missing === 0 ? [] : this.#events.slice(-missing)
+  /** How many events there have been. */
+  get position(): number {
+    return this.#count
+  }
+
+  /** The id of the event after which a reader at this position goes on. */
+  idAt(position: number): string {
+    return `${this.#name}-${position}`
+  }
+
+  /** How many events there had been with this one; undefined when some since then are gone, or it never was in this log. */
+  positionOf(id: string): number | undefined {
+    const [, name, number] = /^(\w+)-(\d+)$/.exec(id) ?? []
+    const position = Number(number)
+    return name === this.#name && this.#has(position) ? position : undefined
+  }
+
+  /** The first events after a position; undefined when some of them are no longer in this log. */
+  since(position: number, limit: number): readonly LoggedEvent[] | undefined {
+    if (!this.#has(position)) return undefined
+    const start = this.#events.length - (this.#count - position)
+    return this.#events.slice(start, start + limit)
+  }
+
+  #has(position: number): boolean {
+    const missing = this.#count - position
+    return missing >= 0 && missing <= this.#events.length
   }
 
   /** Whether anyone would notice an event. */

@@ -58,22 +58,26 @@ export class KeyActors implements Disposable {
     for (;;) {
       const page = await store.list({ prefix: '', after, limit: 1_000 })
       if (page.length === 0) return
+      const changes: Promise<unknown>[] = []
       for (const record of page) {
         tally.change(undefined, record)
         const involved = sessionsOf(record)
         for (const session of involved) index.add(session, record.key)
+        // Before the commands, which set it anew where they change something.
+        this.#timers.set(record.key, nextDeadlineMs(record))
         // First of all: any other command would find that the offers have lapsed.
         if (record.holds.some((hold) => hold.offerEndsMs !== undefined)) {
-          await this.execute(record.key, { op: 'restart' })
+          changes.push(this.execute(record.key, { op: 'restart' }))
         }
         const context = contextOf(record.key, 0)
         const gone = [...involved].filter((session) => context.session(session) === undefined)
         for (const session of gone) {
           const command = { op: 'endSession', session, reason: 'session expired', keepCopies: false } as const
-          await this.execute(record.key, command)
+          changes.push(this.execute(record.key, command))
         }
-        this.#timers.set(record.key, nextDeadlineMs(record))
       }
+      // Together, so that they share their writes.
+      await Promise.all(changes)
       after = page.at(-1)!.key
     }
   }
@@ -139,7 +143,7 @@ export class KeyActors implements Disposable {
       this.#keepIndex(key, { before, after, batch })
       this.#timers.set(key, after === undefined ? undefined : nextDeadlineMs(after))
       tally.change(before, after)
-      round.settle()
+      for (const unclaimed of round.settle()) void this.executeSurely(key, { op: 'offerAgain', ...unclaimed })
       onDecided(key, { before, after })
       parking.wake(key, round.wake)
       return

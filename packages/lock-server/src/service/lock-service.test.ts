@@ -1,5 +1,5 @@
 import { parseKey } from '@layerlock/protocol'
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import { isOpen } from './clock.testbed.ts'
 import { KEY, ServiceBed } from './service.testbed.ts'
 
@@ -277,4 +277,39 @@ test('a key or a session more than is allowed is refused, and those that are the
   // Remembered for a while: a repeated request still has to change nothing.
   await bed.clock.pass(60_000)
   expect(bed.service.tally.keys).toBe(0)
+})
+
+test('a lease whose caller goes while it is written down is an offer again, and then the next one has it', async () => {
+  const bed = await ServiceBed.open()
+  const [a, b, c] = [await bed.session('a'), await bed.session('b', { ttlMs: 600_000 }), await bed.session('c')]
+  const lease = await bed.hold(a, 'a1')
+  const caller = new AbortController()
+  const parked = bed.ask(b, 'b1', { waitMs: WAIT_MS, signal: caller.signal })
+  expect(await isOpen(parked)).toBe(true)
+  await bed.ask(c, 'c1')
+  const swap = bed.store.swap.bind(bed.store)
+  bed.store.swap = (...change) => {
+    caller.abort()
+    return swap(...change)
+  }
+  await bed.release(a, lease)
+  await parked
+  bed.store.swap = swap
+  await vi.waitFor(async () =>
+    expect((await bed.record())?.holds).toMatchObject([{ ticket: 'b1', offerEndsMs: expect.any(Number) as number }]),
+  )
+  await bed.clock.pass(10_001)
+  expect((await bed.record())?.holds).toMatchObject([{ ticket: 'c1' }])
+})
+
+test('a lease whose caller has gone before the answer is an offer again', async () => {
+  const bed = await ServiceBed.open()
+  const b = await bed.session('b')
+  const caller = new AbortController()
+  const asked = bed.ask(b, 'b1', { waitMs: WAIT_MS, signal: caller.signal })
+  caller.abort()
+  await asked
+  expect((await bed.record())?.holds).toMatchObject([{ ticket: 'b1', offerEndsMs: expect.any(Number) as number }])
+  expect(await bed.ask(b, 'b1')).toMatchObject({ status: 'granted' })
+  expect((await bed.record())?.holds).toMatchObject([{ ticket: 'b1', offerEndsMs: undefined }])
 })

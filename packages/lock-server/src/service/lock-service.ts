@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises'
 import {
   type AcquireAnswer,
   type CopiesUpdated,
@@ -13,13 +14,14 @@ import { DEFAULT_MACHINE_SETTINGS, type MachineContext, type MachineSettings } f
 import { eventsBetween } from '../core/events.ts'
 import { type Answers, type Command } from '../core/machine.ts'
 import { createRecord, type SessionRef } from '../core/record.ts'
-import { viewOf } from '../core/view.ts'
+import { stateOf } from '../core/view.ts'
 import type { LockStore, StoredSession } from '../store/lock-store.ts'
 import { type Clock, systemClock } from './clock.ts'
 import { EventLog } from './event-log.ts'
 import { KeyActors } from './key-actors.ts'
 import { Parking } from './parking.ts'
 import { ProgressBoard } from './progress-board.ts'
+import { RecordPage, shownOf } from './record-page.ts'
 import { DEFAULT_SERVICE_LIMITS, type ServiceLimits } from './service-limits.ts'
 import { SessionIndex } from './session-index.ts'
 import { SessionRegistry } from './session-registry.ts'
@@ -31,6 +33,11 @@ export interface LockServiceOptions {
   readonly settings?: Partial<MachineSettings> | undefined
   readonly limits?: Partial<ServiceLimits> | undefined
 }
+
+/** How many records are read at a time, without a turn for anybody else. */
+const READ_RECORDS = 250
+/** How many records a call of `list` looks at. */
+const LOOKED_AT_RECORDS = 10_000
 
 /** Which records to list. */
 export interface ListRange {
@@ -89,6 +96,7 @@ export class LockService implements AsyncDisposable {
     const service = new LockService(options, await options.store.greatestToken())
     await service.sessions.restore()
     await service.#actors.restore()
+    service.sessions.grace()
     return service
   }
 
@@ -118,6 +126,11 @@ export class LockService implements AsyncDisposable {
     using spot = this.parking.park(key, wish)
     for (;;) {
       const { answer, sourceChanged } = await this.#actors.execute(key, wish)
+      if (answer.status === 'granted' && signal?.aborted === true) {
+        const { session } = wish
+        await this.#actors.executeSurely(key, { op: 'offerAgain', session, fencingToken: answer.fencingToken })
+        return answer
+      }
       const leftMs = deadlineMs - this.#clock.nowMs()
       if (answer.status !== 'queued' || sourceChanged || leftMs <= 0) return answer
       const told = await spot.woken(leftMs, signal)
@@ -140,7 +153,7 @@ export class LockService implements AsyncDisposable {
     using spot = this.parking.watch(key)
     for (;;) {
       const record = (await this.#store.read(key))?.record ?? createRecord(key)
-      const view = viewOf(record, this.#contextOf(key, 0))
+      const view = shownOf(record, this.#contextOf(key, 0))
       const leftMs = deadlineMs - this.#clock.nowMs()
       if ((view.state !== 'held' && view.state !== 'queued') || leftMs <= 0 || signal?.aborted === true) return view
       if (this.parking.isDraining) return view
@@ -148,20 +161,29 @@ export class LockService implements AsyncDisposable {
     }
   }
 
-  /** A page of records, in the order of their keys; `last` is where the next page goes on. */
-  async list(range: ListRange): Promise<{ locks: LockRecord[]; last: string | undefined }> {
-    const locks: LockRecord[] = []
-    let { after } = range
-    for (;;) {
-      const page = await this.#store.list({ prefix: range.prefix, after, limit: range.limit })
-      for (const record of page) {
-        after = record.key
-        const view = viewOf(record, this.#contextOf(record.key, 0))
-        if (range.state === undefined || view.state === range.state) locks.push(view)
-        if (locks.length === range.limit) return { locks, last: after }
+  /**
+   * A page of records, in the order of their keys; `last` is where the next page goes on. It may have fewer than `limit`,
+   * or none, and still a next one: a page looks at so many records only, and has so many bytes.
+   */
+  async list({ prefix, state, after, limit }: ListRange): Promise<{ locks: LockRecord[]; last: string | undefined }> {
+    const page = new RecordPage(limit)
+    // Whoever takes all of them needs no more than so many.
+    const count = state === undefined ? Math.min(limit, READ_RECORDS) : READ_RECORDS
+    let last = after
+    for (let looked = 0; looked < LOOKED_AT_RECORDS; looked += count) {
+      const records = await this.#store.list({ prefix, after: last, limit: count })
+      for (const record of records) {
+        const context = this.#contextOf(record.key, 0)
+        const isWanted = state === undefined || stateOf(record, context.nowMs) === state
+        if (isWanted && !page.add(shownOf(record, context))) return { locks: page.locks, last }
+        last = record.key
+        if (page.isFull) return { locks: page.locks, last }
       }
-      if (page.length < range.limit) return { locks, last: undefined }
+      if (records.length < count) return { locks: page.locks, last: undefined }
+      // Others have their turn.
+      await setImmediate()
     }
+    return { locks: page.locks, last }
   }
 
   /** Takes note of how far a holder (by its token) or a waiter (by its ticket) is. */

@@ -5,7 +5,10 @@ import type { Clock } from './clock.ts'
 /** A call that waits for a better answer than the one that it has. */
 export interface ParkedAsk {
   readonly command: AcquireCommand
-  answer(result: AcquireResult): void
+  /** Whether the caller has gone: nobody reads what it is told. */
+  readonly isGone: boolean
+  /** Gives the call its answer; false when it waits no longer. */
+  answer(result: AcquireResult): boolean
   refuse(error: unknown): void
 }
 
@@ -110,6 +113,7 @@ class ParkedSpot<T> implements Spot<T> {
   /** Set by a wake-up that nobody waited for yet, so that none falls between two waits. */
   #pending = false
   #closed = false
+  #signal: AbortSignal | undefined
   #settle: { resolve: (result: T | undefined) => void; reject: (error: unknown) => void } | undefined
 
   constructor(clock: Clock, command: AcquireCommand | undefined, leave: () => void) {
@@ -122,8 +126,14 @@ class ParkedSpot<T> implements Spot<T> {
     return this.#settle !== undefined
   }
 
-  answer(result: T): void {
-    this.#take()?.resolve(result)
+  get isGone(): boolean {
+    return this.#signal?.aborted === true
+  }
+
+  answer(result: T): boolean {
+    const settle = this.#take()
+    settle?.resolve(result)
+    return settle !== undefined
   }
 
   refuse(error: unknown): void {
@@ -147,6 +157,7 @@ class ParkedSpot<T> implements Spot<T> {
     }
     const { promise, resolve, reject } = Promise.withResolvers<T | undefined>()
     this.#settle = { resolve, reject }
+    this.#signal = signal
     const over = () => this.#take()?.resolve(undefined)
     using _timer = this.#clock.schedule(over, timeoutMs)
     // Taken off at once: who has gone must not be given anything any more.

@@ -144,3 +144,34 @@ test('a record stays untouched by a restart when nothing is due', async () => {
   await bed.start()
   expect(await bed.record(KEY)).toBe(before)
 })
+
+test('an offer that a restart makes lapses in its time, although nothing had a deadline before', async () => {
+  const bed = await ServiceBed.open()
+  const [a, b, c] = [await bed.session('a'), await bed.session('b'), await bed.session('c', { ttlMs: 600_000 })]
+  await bed.hold(a, 'a1')
+  await bed.ask(b, 'b1')
+  await bed.ask(c, 'c1')
+  await bed.stop()
+  // The crash came between the end of the session and what it meant for the key.
+  await bed.store.deleteSession(a.id)
+  await bed.start()
+  expect((await bed.record())?.holds).toMatchObject([{ ticket: 'b1', offerEndsMs: expect.any(Number) as number }])
+  await bed.clock.pass(10_001)
+  expect((await bed.record())?.holds).toMatchObject([{ ticket: 'c1' }])
+})
+
+test('a start that takes long costs no session its life', async () => {
+  const bed = await ServiceBed.open()
+  const a = await bed.session('a', { ttlMs: 1_000 })
+  const lease = await bed.hold(a, 'a1')
+  await bed.stop()
+  const list = bed.store.list.bind(bed.store)
+  bed.store.list = async (range) => {
+    await bed.clock.pass(999)
+    return list(range)
+  }
+  await bed.start()
+  await bed.clock.pass(999)
+  await bed.release(a, lease)
+  expect((await bed.record())?.holds).toEqual([])
+})

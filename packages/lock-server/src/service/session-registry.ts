@@ -26,6 +26,7 @@ export class SessionRegistry implements Disposable {
   readonly #maxSessions: number
   readonly #byId = new Map<string, LiveSession>()
   readonly #byRef = new Map<SessionRef, LiveSession>()
+  readonly #endListeners = new Map<string, Set<() => void>>()
   #disposed = false
   #openedCount = 0
   #expiredCount = 0
@@ -38,9 +39,14 @@ export class SessionRegistry implements Disposable {
     this.#clock = clock
   }
 
-  /** Takes in the sessions of the server's life before; each has its full TTL from now (rule 8). */
+  /** Takes in the sessions of the server's life before. They live until {@link grace} lets their time begin. */
   async restore(): Promise<void> {
     for (const session of await this.#store.sessions()) this.#add(session)
+  }
+
+  /** Gives all sessions their full TTL from now (rule 8): until now nobody could have renewed one. */
+  grace(): void {
+    for (const session of this.#byId.values()) this.#arm(session, session.ttlMs)
   }
 
   /** Opens a session. With `predecessor` it takes over that one's copies, and the predecessor's id ends. */
@@ -65,10 +71,10 @@ export class SessionRegistry implements Disposable {
       if (predecessor !== undefined) await this.#store.deleteSession(predecessor.id)
       await this.#store.saveSession(session)
     } catch (error) {
-      if (predecessor !== undefined) this.#add(predecessor)
+      if (predecessor !== undefined) this.#arm(this.#add(predecessor), predecessor.ttlMs)
       throw error
     }
-    this.#add(session)
+    this.#arm(this.#add(session), session.ttlMs)
     this.#openedCount++
     return session
   }
@@ -108,6 +114,18 @@ export class SessionRegistry implements Disposable {
     if (session.disconnectGraceMs < leftMs) this.#arm(session, session.disconnectGraceMs)
   }
 
+  /** Calls the listener when the session with this id ends, however it does. */
+  onEnd(id: string, listener: () => void): Disposable {
+    const listeners = this.#endListeners.get(id) ?? new Set()
+    this.#endListeners.set(id, listeners.add(listener))
+    return {
+      [Symbol.dispose]: () => {
+        listeners.delete(listener)
+        if (listeners.size === 0 && this.#endListeners.get(id) === listeners) this.#endListeners.delete(id)
+      },
+    }
+  }
+
   /** Takes a session out; from now on nothing can be granted to it. */
   async remove(session: StoredSession): Promise<void> {
     this.#retire(session)
@@ -141,13 +159,15 @@ export class SessionRegistry implements Disposable {
   #retire({ id }: StoredSession): void {
     this.#byId.get(id)?.timer?.[Symbol.dispose]()
     this.#byId.delete(id)
+    for (const listener of this.#endListeners.get(id) ?? []) listener()
+    this.#endListeners.delete(id)
   }
 
-  #add(session: StoredSession): void {
-    const live: LiveSession = { ...session, deadlineMs: 0, timer: undefined, renewals: 0 }
+  #add(session: StoredSession): LiveSession {
+    const live: LiveSession = { ...session, deadlineMs: Infinity, timer: undefined, renewals: 0 }
     this.#byId.set(live.id, live)
     this.#byRef.set(live.ref, live)
-    this.#arm(live, live.ttlMs)
+    return live
   }
 
   #arm(session: LiveSession, leftMs: number): void {

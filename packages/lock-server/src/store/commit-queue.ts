@@ -16,7 +16,7 @@ interface Waiting extends Change {
 
 export interface CommitQueueOptions {
   readonly database: DatabaseSync
-  readonly log: WalFile
+  readonly log: Pick<WalFile, 'sync' | 'syncNow'>
   /** Called inside the transaction, after its changes. */
   readonly beforeCommit: () => void
   /** Called when the transaction was committed or rolled back. */
@@ -46,6 +46,11 @@ export class CommitQueue {
     this.#options = options
     this.#begin = options.database.prepare('BEGIN IMMEDIATE')
     this.#commit = options.database.prepare('COMMIT')
+  }
+
+  /** Why no change is made any more; undefined while they are. */
+  get failure(): Error | undefined {
+    return this.#failure
   }
 
   /** Resolves when the change is on disk; rejects when it was not made, or nobody knows. */

@@ -9,6 +9,8 @@ export interface ConformanceOptions {
   readonly open: () => Promise<LockStore>
   /** Opens what another store has left behind; absent for stores that forget everything with their process. */
   readonly reopen?: (store: LockStore) => Promise<LockStore>
+  /** Tries a swap that the medium refuses, for stores that have one. */
+  readonly failingSwap?: (store: LockStore, version: number, record: KeyRecord) => Promise<unknown>
 }
 
 const KEY = parseKey('some/key')
@@ -34,7 +36,7 @@ function fullRecord(key: Key, lastToken: number): KeyRecord {
       audienceEndsMs: 12,
     },
     copies: [session],
-    streak: { count: 1, error, reported: { '': 1, g: 2 }, endsMs: 10 },
+    streak: { count: 1, error, failures: [{ count: 1 }, { group: 'g', count: 2 }], endsMs: 10 },
     refusals: [{ error, attempts: 3, group: 'g', endsMs: 11 }],
     pausedUntilMs: 13,
     ended: [{ ticket: 't0', session, token: 4, how: 'failed', untilMs: 14 }],
@@ -48,7 +50,7 @@ function storedSession(id: string): StoredSession {
 }
 
 /** What every store promises; see {@link LockStore}. */
-export function describeLockStore(name: string, { open, reopen }: ConformanceOptions): void {
+export function describeLockStore(name: string, { open, reopen, failingSwap }: ConformanceOptions): void {
   // eslint-disable-next-line vitest/valid-title -- the name of the driver
   describe(name, () => {
     test('read() knows nothing of a key that was never written', async () => {
@@ -104,7 +106,7 @@ export function describeLockStore(name: string, { open, reopen }: ConformanceOpt
       expect((await store.read(KEY))?.version).not.toBe(version)
     })
 
-    testRecordLists(open, reopen)
+    testRecordLists(open, reopen, failingSwap)
 
     test('swap() lets exactly one of many that come at once win', async () => {
       await using store = await open()
@@ -116,15 +118,19 @@ export function describeLockStore(name: string, { open, reopen }: ConformanceOpt
 
     test('list() pages through the records with a prefix, in the order of their keys by code point', async () => {
       await using store = await open()
-      const keys = ['b/2', 'b/10', 'a/1', 'b/', 'b', 'B/1', 'b/\u{1F512}', 'b/\uFFFD', 'c/1'].map(parseKey)
+      const last = '\u{10FFFF}'
+      const names = ['b/2', 'b/10', 'a/1', 'b/', 'b', 'B/1', 'b/\u{1F512}', 'b/\uFFFD', 'c/1', `b/${last}x`, `${last}y`]
+      const keys = [...names, 'b\uD7FF'].map(parseKey)
       for (const key of keys) await store.swap(key, 0, createRecord(key))
-      const all = ['b/', 'b/10', 'b/2', 'b/\uFFFD', 'b/\u{1F512}']
+      const all = ['b/', 'b/10', 'b/2', 'b/\uFFFD', 'b/\u{1F512}', `b/${last}x`]
       const first = await store.list({ prefix: 'b/', limit: 3 })
       expect(first.map((record) => record.key)).toEqual(all.slice(0, 3))
       const rest = await store.list({ prefix: 'b/', after: 'b/2', limit: 10 })
       expect(rest.map((record) => record.key)).toEqual(all.slice(3))
       expect(await store.list({ prefix: 'b/', after: all.at(-1), limit: 10 })).toEqual([])
       expect(await store.list({ prefix: '', limit: 100 })).toHaveLength(keys.length)
+      expect(await store.list({ prefix: last, limit: 100 })).toMatchObject([{ key: `${last}y` }])
+      expect(await store.list({ prefix: 'b\uD7FF', limit: 100 })).toMatchObject([{ key: 'b\uD7FF' }])
     })
 
     test('list() takes a prefix as it is, with no wildcards', async () => {

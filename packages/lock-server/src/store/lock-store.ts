@@ -27,6 +27,8 @@ export interface StoredSession {
  * All methods reject when the medium fails; nothing is changed then.
  */
 export interface LockStore extends AsyncDisposable {
+  /** Why nothing can be changed any more until the store is opened anew; undefined while it can, and where that cannot happen. */
+  readonly failure?: Error | undefined
   read(key: Key): Promise<Versioned | undefined>
   /**
    * Replaces a record, or with `undefined` deletes it, if its version is still the expected one (0: there is none).

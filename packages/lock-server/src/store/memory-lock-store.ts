@@ -1,11 +1,12 @@
 import type { Key } from '@layerlock/protocol'
 import type { KeyRecord } from '../core/record.ts'
-import { compareKeys } from './key-order.ts'
 import type { LockStore, StoredSession, Versioned } from './lock-store.ts'
+import { SortedKeys } from './sorted-keys.ts'
 
 /** Keeps everything in this process; a restart forgets it, but for the tokens, which go on with the wall clock. */
 export class MemoryLockStore implements LockStore {
   readonly #records = new Map<Key, Versioned>()
+  readonly #keys = new SortedKeys()
   readonly #sessions = new Map<string, StoredSession>()
   #greatestToken = 0
   /** Grows over all keys, so that a key that was deleted and made again never repeats a version. */
@@ -18,8 +19,9 @@ export class MemoryLockStore implements LockStore {
   swap(key: Key, expectedVersion: number, record: KeyRecord | undefined): Promise<boolean> {
     if ((this.#records.get(key)?.version ?? 0) !== expectedVersion) return Promise.resolve(false)
     if (record === undefined) {
-      this.#records.delete(key)
+      if (this.#records.delete(key)) this.#keys.remove(key)
     } else {
+      if (expectedVersion === 0) this.#keys.add(key)
       this.#records.set(key, { record, version: ++this.#version })
       this.#greatestToken = Math.max(this.#greatestToken, record.lastToken)
     }
@@ -27,10 +29,7 @@ export class MemoryLockStore implements LockStore {
   }
 
   list({ prefix, after, limit }: { prefix: string; after?: string | undefined; limit: number }) {
-    const keys = [...this.#records.keys()].filter(
-      (key) => key.startsWith(prefix) && (after === undefined || compareKeys(key, after) > 0),
-    )
-    const page = keys.toSorted(compareKeys).slice(0, limit)
+    const page = this.#keys.page(prefix, after, limit)
     return Promise.resolve(page.map((key) => this.#records.get(key)!.record))
   }
 

@@ -6,6 +6,9 @@ import type { LockStore } from './lock-store.ts'
 
 const KEY = parseKey('lists/of/a/record')
 
+/** Whether a swap is tried that fails, with what it would have made, and then the step is taken after all. */
+const fails = fc.boolean()
+
 /** What may happen to the lists of a record between two swaps. Entries are made anew, never changed in place. */
 type Step = (record: KeyRecord, fresh: () => string) => KeyRecord
 
@@ -44,19 +47,29 @@ const steps: fc.Arbitrary<Step> = fc.oneof(
   fc.constant<Step>((record) => structuredClone(record)),
 )
 
+async function refused(swap: Promise<unknown>): Promise<void> {
+  const outcome = await swap.then(
+    () => 'made',
+    () => 'refused',
+  )
+  expect(outcome).toBe('refused')
+}
+
 /** What a store promises of lists, however it keeps them. */
 export function testRecordLists(
   open: () => Promise<LockStore>,
   reopen: ((store: LockStore) => Promise<LockStore>) | undefined,
+  failingSwap?: (store: LockStore, version: number, record: KeyRecord) => Promise<unknown>,
 ): void {
   test('lists are read back exactly as they were swapped in, after any changes', async () => {
-    const property = fc.asyncProperty(fc.array(steps, { maxLength: 40 }), async (sequence) => {
+    const property = fc.asyncProperty(fc.array(fc.tuple(steps, fails), { maxLength: 40 }), async (sequence) => {
       let store = await open()
       let count = 0
       let record = createRecord(KEY)
       let version = 0
-      for (const step of sequence) {
+      for (const [step, failsFirst] of sequence) {
         record = { ...step(record, () => `t${++count}`), lastToken: record.lastToken + 1 }
+        if (failsFirst && failingSwap !== undefined) await refused(failingSwap(store, version, record))
         expect(await store.swap(KEY, version, record)).toBe(true)
         const current = (await store.read(KEY))!
         expect(current.record).toEqual(record)

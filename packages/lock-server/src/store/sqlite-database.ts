@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, statSync } from 'node:fs'
+import { closeSync, mkdirSync, openSync, statSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { StoreError } from './store-error.ts'
@@ -58,12 +58,17 @@ const MARKS = `PRAGMA application_id = ${APPLICATION_ID}; PRAGMA user_version = 
  * @throws {StoreError} saying what is wrong with the file, which is left as it is
  */
 export function openDatabase(path: string): DatabaseSync {
-  const isNew = !existsSync(path) || statSync(path).size === 0
   let database: DatabaseSync | undefined
   try {
-    mkdirSync(dirname(path), { recursive: true })
+    const found = statSync(path, { throwIfNoEntry: false })
+    if (found?.isFile() === false) {
+      const kind = found.isDirectory() ? 'a folder' : 'no regular file'
+      throw new StoreError(`${path} is ${kind}, the database should be there; move it away, or name another folder`)
+    }
+    const isNew = found === undefined || found.size === 0
+    if (found === undefined) createPrivately(path)
+    if (!isNew) checkFile(path)
     database = new DatabaseSync(path)
-    if (!isNew) check(database, path)
     // Takes effect where nothing was written yet.
     if (isNew) database.exec('PRAGMA auto_vacuum = INCREMENTAL')
     // Each transaction is synced by CommitQueue; SQLite syncs at checkpoints.
@@ -82,9 +87,32 @@ export function openDatabase(path: string): DatabaseSync {
   }
 }
 
+/**
+ * Makes the file, and its folder where there is none, for this user alone: the ids of sessions are in it, and who has one
+ * can act for its session. SQLite gives its log the permissions of the database (`findCreateFileMode` in os_unix.c).
+ */
+function createPrivately(path: string): void {
+  mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
+  try {
+    closeSync(openSync(path, 'wx', 0o600))
+  } catch {
+    // SQLite meets the same obstacle, and is asked why.
+  }
+}
+
 function upgrade(database: DatabaseSync): void {
   database.exec(`BEGIN; ${UPGRADE_FROM_1} ${MARKS} COMMIT`)
   database.exec('PRAGMA auto_vacuum = INCREMENTAL; VACUUM')
+}
+
+/** Looks without writing: merely to close a database writes what is in its log to it, and removes the log. */
+function checkFile(path: string): void {
+  const database = new DatabaseSync(path, { readOnly: true })
+  try {
+    check(database, path)
+  } finally {
+    database.close()
+  }
 }
 
 function check(database: DatabaseSync, path: string): void {

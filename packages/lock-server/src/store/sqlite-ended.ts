@@ -27,8 +27,9 @@ export class SqliteEnded {
   readonly #free: number[] = []
   #lastSlot = 0
   #lastSeq = 0
-  /** What this transaction has taken and dropped, until it ends. */
+  /** What this transaction has taken and dropped, until it ends, and which slots its entries had before. */
   #taken: number[] = []
+  #journal: { readonly end: Ended; readonly before: number | undefined }[] = []
   #dropped: number[] = []
 
   constructor(database: DatabaseSync) {
@@ -66,13 +67,21 @@ export class SqliteEnded {
   end(committed: boolean): void {
     // By now the rows that were dropped stand in no list, or else those that were taken still have what they had.
     this.#free.push(...(committed ? this.#dropped : this.#taken))
+    if (!committed) {
+      for (const { end, before } of this.#journal.toReversed()) {
+        if (before === undefined) this.#slots.delete(end)
+        else this.#slots.set(end, before)
+      }
+    }
+    this.#journal = []
     this.#taken = []
     this.#dropped = []
   }
 
-  /** Deletes rows that no list has, but for some. */
-  tidy(): void {
-    for (const slot of this.#free.splice(SPARE_SLOTS)) this.#delete.run(slot)
+  /** Deletes rows that no list has, but for some. What it gives back takes note of that, once it is committed. */
+  tidy(): () => void {
+    for (const slot of this.#free.slice(SPARE_SLOTS)) this.#delete.run(slot)
+    return () => void this.#free.splice(SPARE_SLOTS)
   }
 
   #add(key: Key, end: Ended): void {
@@ -80,7 +89,9 @@ export class SqliteEnded {
     const slot = free ?? ++this.#lastSlot
     if (free !== undefined) this.#taken.push(slot)
     const write = free === undefined ? this.#insert : this.#replace
-    write.run(++this.#lastSeq, key, JSON.stringify(end), slot)
+    const { changes } = write.run(++this.#lastSeq, key, JSON.stringify(end), slot)
+    if (changes !== 1) throw new Error(`slot ${slot} of the ended tickets is not there`)
+    this.#journal.push({ end, before: this.#slots.get(end) })
     this.#slots.set(end, slot)
   }
 

@@ -1,10 +1,10 @@
-import { readFileSync } from 'node:fs'
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { chmodSync, readFileSync, statSync } from 'node:fs'
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { parseKey } from '@layerlock/protocol'
-import { afterEach, describe, expect, test } from 'vitest'
+import { afterEach, describe, expect, test, vi } from 'vitest'
 import { createRecord, type KeyRecord, type SessionRef } from '../core/record.ts'
 import { describeLockStore } from './lock-store.conformance.ts'
 import type { LockStore, StoredSession } from './lock-store.ts'
@@ -12,6 +12,7 @@ import { SqliteLockStore } from './sqlite-lock-store.ts'
 import { StoreError } from './store-error.ts'
 
 const KEY = parseKey('some/key')
+const OUTCOME = { token: 1, node: 'n', atMs: 0, onCopies: false, audience: [], audienceEndsMs: 0 }
 const SESSION: StoredSession = { id: 'x', ref: 'r' as SessionRef, node: 'n', ttlMs: 1, labels: {}, openedMs: 0 }
 const folders: string[] = []
 
@@ -38,6 +39,12 @@ describeLockStore('SqliteLockStore', {
   reopen: async (store) => {
     await store[Symbol.asyncDispose]()
     return open(paths.get(store))
+  },
+  // What cannot be written as JSON rolls back all that is written with it.
+  failingSwap: (store, version, record) => {
+    const other = parseKey('zz/poison')
+    const poison = store.swap(other, 0, { ...createRecord(other), outcome: { ...OUTCOME, value: 1n } })
+    return Promise.all([store.swap(record.key, version, record), poison])
   },
 })
 
@@ -96,6 +103,31 @@ describe('SqliteLockStore', () => {
     })
   }
 
+  test('refuses what is no file, and says so', async () => {
+    const path = await newPath()
+    await mkdir(path)
+    expect(() => SqliteLockStore.open(path)).toThrow(StoreError)
+    expect(() => SqliteLockStore.open(path)).toThrow(/layerlock\.db is a folder, the database should be there; move it/)
+  })
+
+  test('makes folder, database and log for its user alone', async () => {
+    const modeOf = (path: string) => statSync(path).mode & 0o777
+    const folder = dirname(await newPath())
+    const path = join(folder, 'data', 'layerlock.db')
+    const before = process.umask(0)
+    try {
+      await using store = SqliteLockStore.open(path)
+      await store.saveSession(SESSION)
+      expect([dirname(path), path, `${path}-wal`].map(modeOf)).toEqual([0o700, 0o600, 0o600])
+    } finally {
+      process.umask(before)
+    }
+    chmodSync(folder, 0o750)
+    await using store = SqliteLockStore.open(join(folder, 'layerlock.db'))
+    await store.saveSession(SESSION)
+    expect(modeOf(folder)).toBe(0o750)
+  })
+
   test('brings a file of the first form to the present one, with all that is in it', async () => {
     const path = await newPath()
     const old = new DatabaseSync(path)
@@ -146,6 +178,20 @@ describe('SqliteLockStore', () => {
     await fill(2)
     for (let count = 0; count < 2_200; count++) await store.saveSession({ ...SESSION, openedMs: count })
     expect(pages()).toBeLessThan(full / 2)
+  })
+
+  test('goes on when space cannot be given back, and gives it back later', async () => {
+    const path = await newPath()
+    await using store = SqliteLockStore.open(path, { tidyEvery: 1 })
+    const broken = vi.spyOn(DatabaseSync.prototype, 'exec').mockImplementation((sql) => {
+      if (sql === 'COMMIT') throw new Error('the disk is full')
+    })
+    await store.saveSession(SESSION)
+    await store.saveSession({ ...SESSION, id: 'y' })
+    expect(broken).toHaveBeenCalledWith('COMMIT')
+    broken.mockRestore()
+    await store.saveSession({ ...SESSION, id: 'z' })
+    expect(await store.sessions()).toHaveLength(3)
   })
 
   test('refuses a change that comes after the end, and does no other harm', async () => {

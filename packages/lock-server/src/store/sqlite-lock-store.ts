@@ -4,11 +4,11 @@ import type { KeyRecord } from '../core/record.ts'
 import { CommitQueue } from './commit-queue.ts'
 import type { LockStore, StoredSession, Versioned } from './lock-store.ts'
 import { LOG_BYTES, openDatabase } from './sqlite-database.ts'
+import { RecordCache } from './record-cache.ts'
 import { SqliteRecords } from './sqlite-records.ts'
+import { StoreError } from './store-error.ts'
 import { WalFile } from './wal-file.ts'
 
-/** How many committed records are kept in memory, so that busy keys are not read and parsed at each call. */
-const CACHED_RECORDS = 10_000
 /** How many unused pages may stay in the file, and how many are given back at a time: it takes a few milliseconds. */
 const SPARE_PAGES = 1_024
 
@@ -21,6 +21,8 @@ export interface SqliteLockStoreOptions {
 interface Pending {
   readonly before: Versioned | undefined
   readonly next: Versioned | undefined
+  /** How long the record is as it is written. */
+  chars: number
 }
 
 const NOTHING = () => undefined
@@ -32,7 +34,7 @@ export class SqliteLockStore implements LockStore {
   readonly #records: SqliteRecords
   readonly #commits: CommitQueue
   readonly #statements: ReturnType<typeof prepare>
-  readonly #cache = new Map<Key, Versioned>()
+  readonly #cache = new RecordCache()
   readonly #log: WalFile
   /** What is on its way to the disk, by key. A swap compares with it, but it is not read before it is there. */
   readonly #pending = new Map<Key, Pending>()
@@ -63,31 +65,46 @@ export class SqliteLockStore implements LockStore {
   static open(path: string, options: SqliteLockStoreOptions = {}): SqliteLockStore {
     const database = openDatabase(path)
     const log = new WalFile(path)
-    log.preallocate(LOG_BYTES)
-    return new SqliteLockStore(database, log, options)
+    try {
+      log.preallocate(LOG_BYTES)
+      return new SqliteLockStore(database, log, options)
+    } catch (error) {
+      log[Symbol.dispose]()
+      database.close()
+      throw new StoreError(`${path} cannot be used: ${(error as Error).message}`, { cause: error })
+    }
   }
 
-  read(key: Key): Promise<Versioned | undefined> {
+  get failure(): Error | undefined {
+    return this.#commits.failure
+  }
+
+  async read(key: Key): Promise<Versioned | undefined> {
+    this.#checkFailure()
     const pending = this.#pending.get(key)
-    return Promise.resolve(pending === undefined ? this.#current(key) : pending.before)
+    return pending === undefined ? this.#current(key) : pending.before
   }
 
   async swap(key: Key, expectedVersion: number, record: KeyRecord | undefined): Promise<boolean> {
     const before = this.#pending.has(key) ? this.#pending.get(key)?.next : this.#current(key)
     if ((before?.version ?? 0) !== expectedVersion) return false
-    const pending = { before, next: record === undefined ? undefined : { record, version: ++this.#version } }
+    const next = record === undefined ? undefined : { record, version: ++this.#version }
+    const pending: Pending = { before, next, chars: 0 }
     this.#pending.set(key, pending)
     if (record === undefined) this.#forgets = true
     else this.#greatestToken = Math.max(this.#greatestToken, record.lastToken)
     await this.#commits.add({
-      apply: () => this.#records.write(key, before?.record, pending.next),
+      apply: () => {
+        pending.chars = this.#records.write(key, before?.record, next)
+      },
       ended: (durable) => this.#ended(key, pending, durable),
     })
     return true
   }
 
-  list({ prefix, after = '', limit }: { prefix: string; after?: string | undefined; limit: number }) {
-    return Promise.resolve(this.#records.list({ prefix, after, limit }))
+  async list({ prefix, after = '', limit }: { prefix: string; after?: string | undefined; limit: number }) {
+    this.#checkFailure()
+    return this.#records.list({ prefix, after, limit })
   }
 
   greatestToken(): Promise<number> {
@@ -114,26 +131,26 @@ export class SqliteLockStore implements LockStore {
     if (this.#database.isOpen) this.#database.close()
   }
 
+  /** What a sync that failed has left behind may be on disk or not: nobody may build on it. */
+  #checkFailure(): void {
+    if (this.failure !== undefined) throw this.failure
+  }
+
   #current(key: Key): Versioned | undefined {
     const cached = this.#cache.get(key)
     if (cached !== undefined) return cached
     const found = this.#records.read(key)
-    if (found !== undefined) this.#remember(key, found)
-    return found
-  }
-
-  /** The cache keeps what was used last; a `Map` remembers the order. */
-  #remember(key: Key, record: Versioned | undefined): void {
-    this.#cache.delete(key)
-    if (record === undefined) return
-    this.#cache.set(key, record)
-    if (this.#cache.size > CACHED_RECORDS) this.#cache.delete(this.#cache.keys().next().value!)
+    if (found === undefined) return undefined
+    const { chars, ...versioned } = found
+    this.#cache.set(key, versioned, chars)
+    return versioned
   }
 
   #ended(key: Key, pending: Pending, durable: boolean): void {
     if (this.#pending.get(key) === pending) this.#pending.delete(key)
     if (!durable) return
-    this.#remember(key, pending.next)
+    if (pending.next === undefined) this.#cache.delete(key)
+    else this.#cache.set(key, pending.next, pending.chars)
     this.#records.durable(key, pending.next?.record)
   }
 
@@ -148,12 +165,18 @@ export class SqliteLockStore implements LockStore {
     this.#forgets = false
   }
 
+  /** What of it does not work out now is tried again later: nothing depends on it. */
   #giveBackSpace(): void {
-    this.#database.exec('BEGIN')
-    this.#records.tidy()
-    this.#database.exec('COMMIT')
-    const { freelist_count: free } = this.#statements.freePages.get() as { freelist_count: number }
-    if (free > SPARE_PAGES) this.#database.exec(`PRAGMA incremental_vacuum(${free - SPARE_PAGES})`)
+    try {
+      this.#database.exec('BEGIN')
+      const tidied = this.#records.tidy()
+      this.#database.exec('COMMIT')
+      tidied()
+      const { freelist_count: free } = this.#statements.freePages.get() as { freelist_count: number }
+      if (free > SPARE_PAGES) this.#database.exec(`PRAGMA incremental_vacuum(${free - SPARE_PAGES})`)
+    } catch {
+      if (this.#database.isOpen && this.#database.isTransaction) this.#database.exec('ROLLBACK')
+    }
   }
 }
 

@@ -1,6 +1,7 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite'
 import type { Key } from '@layerlock/protocol'
 import type { KeyRecord, SessionRef } from '../core/record.ts'
+import { successorOf } from './key-order.ts'
 import type { Versioned } from './lock-store.ts'
 import { SqliteEnded } from './sqlite-ended.ts'
 import { SqliteWaiters } from './sqlite-waiters.ts'
@@ -26,6 +27,7 @@ export class SqliteRecords {
   readonly #update: StatementSync
   readonly #delete: StatementSync
   readonly #list: StatementSync
+  readonly #listFrom: StatementSync
   readonly #copies: StatementSync
   readonly #copiesBetween: StatementSync
   readonly #addCopy: StatementSync
@@ -39,10 +41,13 @@ export class SqliteRecords {
     this.#insert = database.prepare('INSERT INTO records (version, token, ended, value, key) VALUES (?, ?, ?, ?, ?)')
     this.#update = database.prepare('UPDATE records SET version = ?, token = ?, ended = ?, value = ? WHERE key = ?')
     this.#delete = database.prepare('DELETE FROM records WHERE key = ?')
-    // Not LIKE: a prefix is taken as it is. Keys with it lie between itself and itself followed by the last character.
+    this.#listFrom = database.prepare(
+      'SELECT key, version, value FROM records WHERE key > :after AND key >= :prefix ORDER BY key LIMIT :limit',
+    )
+    // Not LIKE: a prefix is taken as it is. Keys with it lie between itself and the next text of its length.
     this.#list = database.prepare(
-      `SELECT key, version, value FROM records WHERE key > :after AND key >= :prefix AND key <= :prefix || char(0x10FFFF)
-       AND substr(key, 1, length(:prefix)) = :prefix ORDER BY key LIMIT :limit`,
+      `SELECT key, version, value FROM records WHERE key > :after AND key >= :prefix AND key < :until
+       ORDER BY key LIMIT :limit`,
     )
     // In the order in which they came: a row that is added gets the next number of its key.
     this.#copies = database.prepare('SELECT key, session FROM copies WHERE key = ? ORDER BY position')
@@ -59,16 +64,23 @@ export class SqliteRecords {
     this.#ended = new SqliteEnded(database)
   }
 
-  read(key: Key): Versioned | undefined {
+  /** The record, and how long it is as it is written. */
+  read(key: Key): (Versioned & { readonly chars: number }) | undefined {
     const row = this.#read.get(key) as HeadRow | undefined
     if (row === undefined) return undefined
     const copies = (this.#copies.all(key) as unknown as CopyRow[]).map(({ session }) => session)
     const lists = { queue: this.#waiters.read(key), ended: this.#ended.read(key), copies }
-    return { version: row.version, record: { ...(JSON.parse(row.value) as Head), ...lists } }
+    return { chars: row.value.length, version: row.version, record: { ...(JSON.parse(row.value) as Head), ...lists } }
   }
 
   list(range: { prefix: string; after: string; limit: number }): KeyRecord[] {
-    const rows = this.#list.all(range) as unknown as HeadRow[]
+    const { prefix, after, limit } = range
+    const until = successorOf(prefix)
+    const found =
+      until === undefined
+        ? this.#listFrom.all({ prefix, after, limit })
+        : this.#list.all({ prefix, after, until, limit })
+    const rows = found as unknown as HeadRow[]
     const [first, last] = [rows[0]?.key, rows.at(-1)?.key]
     if (first === undefined || last === undefined) return []
     const queues = this.#waiters.readBetween(first, last)
@@ -79,22 +91,24 @@ export class SqliteRecords {
     })
   }
 
-  /** Writes what has changed of a record; undefined stands for none. */
-  write(key: Key, before: KeyRecord | undefined, next: Versioned | undefined): void {
+  /** Writes what has changed of a record, undefined standing for none. Gives back how long it is as it is written. */
+  write(key: Key, before: KeyRecord | undefined, next: Versioned | undefined): number {
     if (next === undefined) {
       this.#delete.run(key)
       this.#waiters.clear(key)
       this.#ended.write(key, before?.ended ?? [], [])
       this.#clearCopies.run(key)
-      return
+      return 0
     }
     const { record, version } = next
     const head = { ...record, queue: undefined, ended: undefined, copies: undefined }
     const write = before === undefined ? this.#insert : this.#update
-    write.run(version, record.lastToken, record.ended.length, JSON.stringify(head), key)
+    const json = JSON.stringify(head)
+    write.run(version, record.lastToken, record.ended.length, json, key)
     this.#waiters.write(key, before?.queue ?? [], record.queue)
     this.#ended.write(key, before?.ended ?? [], record.ended)
     this.#writeCopies(key, before?.copies ?? [], record.copies)
+    return json.length
   }
 
   /** Takes note of what of a key is on disk; undefined stands for nothing. */
@@ -102,9 +116,9 @@ export class SqliteRecords {
     this.#ended.durable(key, record?.ended ?? [])
   }
 
-  /** Drops what has no meaning any more, within whatever transaction there is. */
-  tidy(): void {
-    this.#ended.tidy()
+  /** Drops what has no meaning any more, within whatever transaction there is; what it gives back is called after it. */
+  tidy(): () => void {
+    return this.#ended.tidy()
   }
 
   /** After each transaction. */

@@ -29,10 +29,12 @@ export class WalFile implements Disposable {
       for (let written = 0; written < zeros.length;) {
         written += writeSync(descriptor, zeros, written, zeros.length - written, size + written)
       }
-      fsyncSync(descriptor)
-    } catch {
+    } catch (error) {
+      if (!['ENOSPC', 'EDQUOT'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error
       ftruncateSync(descriptor, size)
     }
+    // What another process has left in the log, and was read from it, may not have been on disk yet.
+    fsyncSync(descriptor)
   }
 
   syncNow(): void {
