@@ -54,10 +54,16 @@ export class ServerUnderTest implements AsyncDisposable {
   /** All that the server knows of keys with this prefix, now. */
   async look(prefix: string): Promise<Restarted> {
     const at = nowMicros()
-    const response = await fetch(`${this.url}/v1/locks?limit=1000&prefix=${encodeURIComponent(prefix)}`)
-    if (!response.ok) throw new Error(`the lock server answered ${response.status}: ${await response.text()}`)
-    const { locks } = (await response.json()) as { locks: Restarted['records'] }
-    return { type: 'restarted', at, answeredAt: nowMicros(), records: locks }
+    const records: Restarted['records'][number][] = []
+    for (let cursor: string | undefined = ''; cursor !== undefined;) {
+      const query = new URLSearchParams({ limit: '1000', prefix, ...(cursor === '' ? {} : { cursor }) })
+      const response = await fetch(`${this.url}/v1/locks?${query.toString()}`)
+      if (!response.ok) throw new Error(`the lock server answered ${response.status}: ${await response.text()}`)
+      const page = (await response.json()) as { locks: Restarted['records']; cursor?: string }
+      records.push(...page.locks)
+      cursor = page.cursor
+    }
+    return { type: 'restarted', at, answeredAt: nowMicros(), records }
   }
 
   /** The last that the process wrote. */

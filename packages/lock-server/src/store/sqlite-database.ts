@@ -1,4 +1,4 @@
-import { closeSync, mkdirSync, openSync, statSync } from 'node:fs'
+import { closeSync, existsSync, mkdirSync, openSync, rmSync, statSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { StoreError } from './store-error.ts'
@@ -107,11 +107,14 @@ function upgrade(database: DatabaseSync): void {
 
 /** Looks without writing: merely to close a database writes what is in its log to it, and removes the log. */
 function checkFile(path: string): void {
+  const besides = ['-wal', '-shm'].map((suffix) => path + suffix).filter((file) => !existsSync(file))
   const database = new DatabaseSync(path, { readOnly: true })
   try {
     check(database, path)
   } finally {
     database.close()
+    // Who only reads makes them as well, and does not remove them.
+    for (const file of besides) rmSync(file, { force: true })
   }
 }
 
