@@ -1,8 +1,11 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { expect, test, vi } from 'vitest'
 import { LockServer, MemoryLockStore } from '../../lock-server/src/index.ts'
 import { ClientBed } from './client.testbed.ts'
 import { LeaseLostError } from './errors.ts'
 import { fetchThrough } from './fetch.testbed.ts'
+
+const UNTIL = { timeout: 15_000, interval: 10 }
 
 const startServer = (port: number) => LockServer.start({ host: '127.0.0.1', port, store: new MemoryLockStore() })
 
@@ -74,11 +77,15 @@ test.concurrent('a release does not queue behind the retries of acquires', async
   const locks = bed.newClient('a', { fetch: fetching, retriesPerSecond: 1, unavailableTimeoutMs: 3_600_000 })
   const lease = await locks.acquire('k')
   const controller = new AbortController()
+  let retries = 0
+  const count = () => void retries++
+  subscribe('layerlock:client:request:retry', count)
   const acquiring = Array.from({ length: 100 }, (_, index) =>
     locks.acquire(`busy${index}`, { signal: controller.signal }).catch((error: unknown) => error),
   )
-  // All of them wait for a token by then: with one a second, a release that queued would be the hundredth.
-  await new Promise((resolve) => setTimeout(resolve, 300))
+  // All of them want a token by then: with one a second, a release that queued would be the hundredth.
+  await vi.waitFor(() => expect(retries).toBeGreaterThanOrEqual(100), UNTIL)
+  unsubscribe('layerlock:client:request:retry', count)
   await lease.release()
   expect(failed).toBe(4)
   controller.abort(new Error('enough'))
