@@ -10,6 +10,8 @@ const CLOSE_TIMEOUT_MS = 3_000
 const [name, url] = process.argv.slice(2)
 const user = await connect(name as ContenderName, url!)
 process.once('disconnect', () => {
+  // Those who still wait for a lock are told that the user was closed, and there is nobody to tell it to.
+  process.on('unhandledRejection', () => undefined)
   // A server that no longer answers must not keep this process.
   setTimeout(() => process.exit(), CLOSE_TIMEOUT_MS)
   user[Symbol.asyncDispose]().then(
