@@ -1,6 +1,7 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite'
 import type { Key } from '@layerlock/protocol'
 import type { Ended } from '../core/record.ts'
+import { RowIds } from './row-diff.ts'
 
 interface EndedRow {
   readonly slot: number
@@ -22,20 +23,22 @@ export class SqliteEnded {
   readonly #replace: StatementSync
   readonly #delete: StatementSync
   readonly #byKey = new Map<Key, readonly Ended[]>()
-  readonly #slots = new WeakMap<Ended, number>()
+  readonly #slots: RowIds
   /** Rows that no list has. */
   readonly #free: number[] = []
-  #lastSlot = 0
   #lastSeq = 0
-  /** What this transaction has taken and dropped, until it ends, and which slots its entries had before. */
+  /** What this transaction has taken and dropped, until it ends. */
   #taken: number[] = []
-  #journal: { readonly end: Ended; readonly before: number | undefined }[] = []
   #dropped: number[] = []
 
   constructor(database: DatabaseSync) {
     this.#insert = database.prepare('INSERT INTO ended (seq, key, value, slot) VALUES (?, ?, ?, ?)')
     this.#replace = database.prepare('UPDATE ended SET seq = ?, key = ?, value = ? WHERE slot = ?')
     this.#delete = database.prepare('DELETE FROM ended WHERE slot = ?')
+    const last = database.prepare('SELECT max(seq) AS seq, max(slot) AS slot FROM ended').get()
+    const { seq, slot } = last as { seq: number | null; slot: number | null }
+    this.#lastSeq = seq ?? 0
+    this.#slots = new RowIds(slot ?? 0)
     this.#load(database)
   }
 
@@ -67,13 +70,7 @@ export class SqliteEnded {
   end(committed: boolean): void {
     // By now the rows that were dropped stand in no list, or else those that were taken still have what they had.
     this.#free.push(...(committed ? this.#dropped : this.#taken))
-    if (!committed) {
-      for (const { end, before } of this.#journal.toReversed()) {
-        if (before === undefined) this.#slots.delete(end)
-        else this.#slots.set(end, before)
-      }
-    }
-    this.#journal = []
+    this.#slots.end(committed)
     this.#taken = []
     this.#dropped = []
   }
@@ -86,13 +83,11 @@ export class SqliteEnded {
 
   #add(key: Key, end: Ended): void {
     const free = this.#free.pop()
-    const slot = free ?? ++this.#lastSlot
+    const slot = this.#slots.assign(end, free)
     if (free !== undefined) this.#taken.push(slot)
     const write = free === undefined ? this.#insert : this.#replace
     const { changes } = write.run(++this.#lastSeq, key, JSON.stringify(end), slot)
     if (changes !== 1) throw new Error(`slot ${slot} of the ended tickets is not there`)
-    this.#journal.push({ end, before: this.#slots.get(end) })
-    this.#slots.set(end, slot)
   }
 
   /** Where the first of the new list stands in the old one; at its end when it does not. */
@@ -122,20 +117,17 @@ export class SqliteEnded {
     const counts = new Map((counted as unknown as { key: Key; ended: number }[]).map(({ key, ended }) => [key, ended]))
     const lists = new Map<Key, Ended[]>()
     for (const row of rows.toReversed()) {
-      this.#lastSlot = Math.max(this.#lastSlot, row.slot)
       const list = lists.get(row.key) ?? []
       if (list.length >= (counts.get(row.key) ?? 0)) {
         this.#free.push(row.slot)
         continue
       }
       const ended = JSON.parse(row.value) as Ended
-      this.#slots.set(ended, row.slot)
+      this.#slots.learn(ended, row.slot)
       list.push(ended)
       lists.set(row.key, list)
     }
     for (const [key, list] of lists) this.#byKey.set(key, list.toReversed())
-    const last = database.prepare('SELECT max(seq) AS seq FROM ended').get() as { seq: number | null }
-    this.#lastSeq = last.seq ?? 0
   }
 }
 

@@ -136,12 +136,7 @@ export class SqliteRecords {
   }
 
   #readCopiesBetween(first: Key, last: Key): Map<Key, SessionRef[]> {
-    const copies = new Map<Key, SessionRef[]>()
-    for (const { key, session } of this.#copiesBetween.all(first, last) as unknown as CopyRow[]) {
-      const sessions = copies.get(key)
-      if (sessions === undefined) copies.set(key, [session])
-      else sessions.push(session)
-    }
-    return copies
+    const rows = Map.groupBy(this.#copiesBetween.all(first, last) as unknown as CopyRow[], ({ key }) => key)
+    return new Map(Array.from(rows, ([key, ofKey]) => [key, ofKey.map(({ session }) => session)]))
   }
 }

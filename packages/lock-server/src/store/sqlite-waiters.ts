@@ -36,13 +36,8 @@ export class SqliteWaiters implements RowSink {
 
   /** The queues of all keys from one to another. */
   readBetween(first: Key, last: Key): Map<Key, Waiter[]> {
-    const queues = new Map<Key, Waiter[]>()
-    for (const row of this.#between.all(first, last) as unknown as WaiterRow[]) {
-      const queue = queues.get(row.key)
-      if (queue === undefined) queues.set(row.key, [this.#parse(row)])
-      else queue.push(this.#parse(row))
-    }
-    return queues
+    const rows = Map.groupBy(this.#between.all(first, last) as unknown as WaiterRow[], ({ key }) => key)
+    return new Map(Array.from(rows, ([key, ofKey]) => [key, ofKey.map((row) => this.#parse(row))]))
   }
 
   write(key: Key, before: readonly Waiter[], after: readonly Waiter[]): void {
