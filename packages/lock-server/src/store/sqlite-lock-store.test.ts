@@ -12,6 +12,7 @@ import { SqliteLockStore } from './sqlite-lock-store.ts'
 import { StoreError } from './store-error.ts'
 
 const KEY = parseKey('some/key')
+const OTHER = parseKey('other')
 const OUTCOME = { token: 1, node: 'n', atMs: 0, onCopies: false, audience: [], audienceEndsMs: 0 }
 const SESSION: StoredSession = { id: 'x', ref: 'r' as SessionRef, node: 'n', ttlMs: 1, labels: {}, openedMs: 0 }
 const folders: string[] = []
@@ -178,6 +179,30 @@ describe('SqliteLockStore', () => {
     await fill(2)
     for (let count = 0; count < 2_200; count++) await store.saveSession({ ...SESSION, openedMs: count })
     expect(pages()).toBeLessThan(full / 2)
+  })
+
+  test('keeps its rows in order when lists that were turned round could not be written, and then were', async () => {
+    const path = await newPath()
+    const store = SqliteLockStore.open(path)
+    const session = 's' as SessionRef
+    const wish = { session, ignoreOutcome: false, unlessReferenced: false, sinceMs: 1 }
+    const record: KeyRecord = {
+      ...createRecord(KEY),
+      queue: ['a', 'b', 'c'].map((ticket) => ({ ...wish, ticket })),
+      ended: ['x', 'y', 'z'].map((ticket) => ({ ticket, session, how: 'failed', untilMs: 9 })),
+    }
+    await store.swap(KEY, 0, record)
+    const turned = { ...record, queue: record.queue.toReversed(), ended: record.ended.toReversed() }
+    const { version } = (await store.read(KEY))!
+    const poison = { ...createRecord(OTHER), outcome: { ...OUTCOME, value: 1n } }
+    const failed = await Promise.allSettled([store.swap(KEY, version, turned), store.swap(OTHER, 0, poison)])
+    expect(failed.map(({ status }) => status)).toEqual(['rejected', 'rejected'])
+    await store.swap(KEY, version, { ...turned, lastToken: 1 })
+    await store.swap(OTHER, 0, { ...createRecord(OTHER), ended: record.ended.map((end) => ({ ...end })) })
+    await store[Symbol.asyncDispose]()
+    await using again = SqliteLockStore.open(path)
+    expect((await again.read(KEY))?.record).toEqual({ ...turned, lastToken: 1 })
+    expect((await again.read(OTHER))?.record.ended).toEqual(record.ended)
   })
 
   test('goes on when space cannot be given back, and gives it back later', async () => {
