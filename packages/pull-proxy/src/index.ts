@@ -1,3 +1,5 @@
-export type { ListenAddress, LockServerOptions, ProxyOptions, UpstreamOptions } from './proxy-options.ts'
+export type { ListenAddress, LockServerOptions, ProxyOptions, ProxyTls } from './proxy-options.ts'
 export { PullProxy } from './pull-proxy.ts'
 export type { ProxyUrls } from './pull-proxy.ts'
+export { ANY_UPSTREAM } from './upstream/upstream-options.ts'
+export type { CredentialOptions, TagOptions, UpstreamOptions, UpstreamTls } from './upstream/upstream-options.ts'

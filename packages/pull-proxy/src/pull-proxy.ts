@@ -117,7 +117,7 @@ export class PullProxy implements AsyncDisposable {
 
 function createUpstreams({ upstreams, defaultUpstream, timeouts }: ProxyOptions, stats: ProxyStats): Upstreams {
   const all = { ...DEFAULT_UPSTREAM_TIMEOUTS, ...timeouts }
-  const clients = upstreams.map(({ name, url }) => new RegistryClient({ name, url, timeouts: all, stats }))
+  const clients = upstreams.map(({ name, url }) => new RegistryClient({ name, url: url!, timeouts: all, stats }))
   return new Upstreams(clients, defaultUpstream)
 }
 

@@ -20,7 +20,7 @@ test('a redirect from https to http is refused', async () => {
       tls: certificate,
       fault: () => ({ kind: 'status', status: 307, headers }),
     })
-    await using exchange = new HttpExchange(timeouts)
+    await using exchange = new HttpExchange({ timeouts })
     const sending = exchange.send({ method: 'GET', url: new URL(`${registry.url}/v2/`), headers: {}, signal })
     await expect(sending).rejects.toThrow('redirects from https to http')
     expect(plain.requests).toEqual([])
@@ -34,7 +34,7 @@ test('a body that falls silent is given up', async () => {
     response.writeHead(200, { 'content-length': 10 })
     response.write('x')
   })
-  await using exchange = new HttpExchange({ ...timeouts, idleMs: 50 })
+  await using exchange = new HttpExchange({ timeouts: { ...timeouts, idleMs: 50 } })
   const response = await exchange.send({ method: 'GET', url: new URL(server.url), headers: {}, signal })
   await expect(readAll(response, 100)).rejects.toMatchObject({ code: 'UNKNOWN' })
 })
@@ -46,7 +46,7 @@ test('a body that breaks off before anybody reads it is told to whoever does', a
     response.writeHead(200, { 'content-length': 10 })
     response.write('x')
   })
-  await using exchange = new HttpExchange(timeouts)
+  await using exchange = new HttpExchange({ timeouts })
   const response = await exchange.send({ method: 'GET', url: new URL(server.url), headers: {}, signal })
   sockets[0]!.destroy()
   await waitFor(() => response.body.destroyed, { what: 'the end of the connection' })
@@ -55,14 +55,14 @@ test('a body that breaks off before anybody reads it is told to whoever does', a
 
 test('a server that never answers is given up', async () => {
   await using server = await startHttpServer(() => undefined)
-  await using exchange = new HttpExchange({ ...timeouts, headersMs: 50 })
+  await using exchange = new HttpExchange({ timeouts: { ...timeouts, headersMs: 50 } })
   const sending = exchange.send({ method: 'GET', url: new URL(server.url), headers: {}, signal })
   await expect(sending).rejects.toMatchObject({ code: 'UNKNOWN' })
 })
 
 test('readAll() reads no more than it may', async () => {
   await using server = await startHttpServer((_request, response) => response.end('0123456789'))
-  await using exchange = new HttpExchange(timeouts)
+  await using exchange = new HttpExchange({ timeouts })
   const send = () => exchange.send({ method: 'GET', url: new URL(server.url), headers: {}, signal })
   expect(String(await readAll(await send(), 10))).toBe('0123456789')
   await expect(readAll(await send(), 9)).rejects.toThrow('more than 9 bytes')

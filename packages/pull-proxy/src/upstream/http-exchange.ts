@@ -1,6 +1,7 @@
 import type { Readable } from 'node:stream'
 import { Agent, type Dispatcher } from 'undici'
 import { OciError } from '../oci/oci-error.ts'
+import type { UpstreamTls } from './upstream-options.ts'
 
 /** How long an upstream may take, in milliseconds. */
 export interface UpstreamTimeouts {
@@ -16,10 +17,19 @@ export const DEFAULT_UPSTREAM_TIMEOUTS: UpstreamTimeouts = Object.freeze({
   idleMs: 30_000,
 })
 
+export interface HttpExchangeOptions {
+  readonly timeouts: UpstreamTimeouts
+  readonly tls?: UpstreamTls | undefined
+}
+
 export interface ExchangeRequest {
-  readonly method: 'GET' | 'HEAD'
+  readonly method: 'GET' | 'HEAD' | 'POST'
   readonly url: URL
   readonly headers: Readonly<Record<string, string>>
+  /** The body of a `POST`; such a request is not redirected. */
+  readonly body?: string | undefined
+  /** `manual` gives back a redirect as the answer that it is. Default `follow`. */
+  readonly redirect?: 'follow' | 'manual' | undefined
   readonly signal: AbortSignal
 }
 
@@ -28,6 +38,7 @@ export interface ExchangeResponse {
   readonly headers: Readonly<Record<string, string>>
   /** Must be read to its end or destroyed. */
   readonly body: Readable
+  /** Who answered: after redirects another one than was asked. */
   readonly url: URL
 }
 
@@ -38,7 +49,7 @@ const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308])
 export class HttpExchange implements AsyncDisposable {
   readonly #agent: Agent
 
-  constructor({ connectMs, headersMs, idleMs }: UpstreamTimeouts) {
+  constructor({ timeouts: { connectMs, headersMs, idleMs } }: HttpExchangeOptions) {
     this.#agent = new Agent({ connect: { timeout: connectMs }, headersTimeout: headersMs, bodyTimeout: idleMs })
   }
 
@@ -53,6 +64,7 @@ export class HttpExchange implements AsyncDisposable {
     for (let hop = 0; hop <= MAX_REDIRECTS; hop++) {
       const response = await this.#sendOnce({ ...request, url, headers })
       const location = response.headers['location']
+      if (request.redirect === 'manual' || request.method === 'POST') return response
       if (!REDIRECTS.has(response.status) || location === undefined) return response
       discard(response)
       const target = URL.parse(location, url.href)
@@ -68,7 +80,7 @@ export class HttpExchange implements AsyncDisposable {
     throw new OciError('UNKNOWN', `${request.url.host} redirects more than ${MAX_REDIRECTS} times`)
   }
 
-  async #sendOnce({ method, url, headers, signal }: ExchangeRequest): Promise<ExchangeResponse> {
+  async #sendOnce({ method, url, headers, body, signal }: ExchangeRequest): Promise<ExchangeResponse> {
     let response: Dispatcher.ResponseData
     try {
       // Content must come as it is: its digest is that of the bytes as stored.
@@ -78,6 +90,7 @@ export class HttpExchange implements AsyncDisposable {
         path: url.pathname + url.search,
         method,
         headers: sent,
+        body: body ?? null,
         signal,
       })
     } catch (cause) {

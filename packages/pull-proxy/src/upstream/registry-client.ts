@@ -47,7 +47,7 @@ export class RegistryClient implements AsyncDisposable {
   constructor({ name, url, timeouts, stats }: RegistryClientOptions) {
     this.name = name
     this.#base = url
-    this.#exchange = new HttpExchange(timeouts)
+    this.#exchange = new HttpExchange({ timeouts })
     this.#stats = stats
     const onRequest = () => stats.upstreamRequest('tokens')
     this.#tokens = new TokenSource({ exchange: this.#exchange, base: url, onRequest })

@@ -75,7 +75,7 @@ test('callers that come at the same time share one request for a token', async (
 
 test('callers that are refused in the same moment share one request for a token', async () => {
   await using server = await startHttpServer((_request, response) => response.end('{"token":"abc"}'))
-  await using exchange = new HttpExchange({ connectMs: 1_000, headersMs: 1_000, idleMs: 1_000 })
+  await using exchange = new HttpExchange({ timeouts: { connectMs: 1_000, headersMs: 1_000, idleMs: 1_000 } })
   const tokens = new TokenSource({ exchange, base: new URL(server.url), onRequest: () => undefined })
   const challenge = `Bearer realm="${server.url}/token"`
   const asked = [1, 2, 3].map(() => tokens.answer(challenge, repository, undefined))
@@ -87,7 +87,7 @@ test('callers that share a request for a token share its failure', async () => {
   await using server = await startHttpServer((_request, response) => {
     setTimeout(() => response.writeHead(429).end(), 30)
   })
-  await using exchange = new HttpExchange({ connectMs: 1_000, headersMs: 1_000, idleMs: 1_000 })
+  await using exchange = new HttpExchange({ timeouts: { connectMs: 1_000, headersMs: 1_000, idleMs: 1_000 } })
   const tokens = new TokenSource({ exchange, base: new URL(server.url), onRequest: () => undefined })
   const ask = () => failureOf(tokens.answer(`Bearer realm="${server.url}/token"`, repository, undefined))
   const first = ask()
@@ -190,7 +190,7 @@ test.each([
 
 /** Answers a challenge of a registry. */
 async function answer(challenge: string | undefined, registry: string): Promise<string> {
-  await using exchange = new HttpExchange({ connectMs: 1_000, headersMs: 1_000, idleMs: 1_000 })
+  await using exchange = new HttpExchange({ timeouts: { connectMs: 1_000, headersMs: 1_000, idleMs: 1_000 } })
   const tokens = new TokenSource({ exchange, base: new URL(registry), onRequest: () => undefined })
   return await tokens.answer(challenge, repository, undefined)
 }
