@@ -61,11 +61,21 @@ test('the file can be named by the environment', async () => {
   expect(settingsFrom()).toMatchObject({ listen: 'file:1' })
 })
 
-test.each([
-  ['upstream = ["a=http://a", "b=http://b"]', ['a=http://a', 'b=http://b']],
-  ['[proxy.upstream]\n"a.io" = "http://a"\nb = "http://b"', ['a.io=http://a', 'b=http://b']],
-])('a list can be written as %j', async (toml, upstream) => {
-  expect(await settingsWith(`[proxy]\n${toml}`)).toMatchObject({ upstream })
+test('a list can be written as one', async () => {
+  expect(await settingsWith('[proxy]\nupstream = ["a=http://a", "b=http://b"]')).toMatchObject({
+    upstream: ['a=http://a', 'b=http://b'],
+  })
+})
+
+test('a list can be written as a table, which says where it stands', async () => {
+  const toml = '[proxy.upstream]\n"a.io" = "http://a"\n[proxy.upstream.b]\nretries = 5'
+  const upstream = { setting: `${file}: proxy.upstream`, table: { 'a.io': 'http://a', b: { retries: 5 } } }
+  expect(await settingsWith(toml)).toMatchObject({ upstream })
+})
+
+test('a list of flags takes the place of one in the file, be it a list or a table', async () => {
+  const toml = '[proxy.upstream]\n"a.io" = "http://a"'
+  expect(await settingsWith(toml, '--upstream', 'c=http://c')).toMatchObject({ upstream: ['c=http://c'] })
 })
 
 test('a count or a size can be written as a number', async () => {
@@ -110,10 +120,11 @@ test.each([
   ['[proxy]\nfast = 1', 'proxy.fast: 1 is not allowed; expected true or false'],
   ['[proxy]\nlisten = true', 'proxy.listen: true is not allowed; expected a string'],
   ['[proxy]\nupstream = "a=http://a"', 'proxy.upstream: "a=http://a" is not allowed; expected a list'],
-  ['[proxy]\nupstream = [1]', 'proxy.upstream: [1] is not allowed; expected a list'],
-  ['[proxy.upstream]\na = 5', 'proxy.upstream: {"a":5} is not allowed; expected a list'],
+  ['[proxy]\nupstream = [1]', 'proxy.upstream: ["…"] is not allowed; expected a list'],
   ['proxy = "x"', 'proxy: "x" is not allowed; expected a table'],
-  ['[prxy]\nlisten = "x:1"', 'prxy: {"listen":"x:1"} is not allowed; expected one of proxy, server'],
+  ['[prxy]\nlisten = "x:1"', 'prxy: {"listen":"…"} is not allowed; expected one of proxy, server'],
+  ['[prxy.upstream.x]\npassword = "secret"', 'prxy: {"upstream":{"x":{"password":"…"}}} is not allowed; expected one'],
+  ['upstream = [{ password = "secret" }]', 'upstream: [{"password":"…"}] is not allowed'],
   ['listen = "x:1"', 'listen: "x:1" is not allowed; expected one of proxy, server'],
   ['[proxy', 'config: '],
 ])('the file %j is refused', async (toml, message) => {

@@ -4,7 +4,14 @@ import { parse } from 'smol-toml'
 import { UsageError } from './usage-error.ts'
 
 /** A command's settings as text, by the names that the flags have in camel case. */
-export type Settings = Readonly<Record<string, string | readonly string[] | undefined>>
+export type Settings = Readonly<Record<string, string | readonly string[] | SettingsTable | undefined>>
+
+/** A list that the file has as a table; what is in it is looked at by those who know it. */
+export interface SettingsTable {
+  /** Where it stands, such as `layerlock.toml: proxy.upstream`. */
+  readonly setting: string
+  readonly table: Readonly<Record<string, unknown>>
+}
 
 /**
  * Puts together what a command was told: flags over the environment over the file of `--config`, whose table of the
@@ -84,7 +91,7 @@ function readTable(path: string, name: string, commands: readonly string[]): Rec
 }
 
 /** A list can also be written as a table: `[proxy.upstream] "docker.io" = "https://…"`. */
-function readValue(setting: string, value: unknown, option: Option): string | readonly string[] {
+function readValue(setting: string, value: unknown, option: Option): Settings[string] {
   if (isSwitch(option)) {
     if (typeof value === 'boolean') return String(value)
     throw new UsageError(setting, value, 'true or false')
@@ -95,14 +102,13 @@ function readValue(setting: string, value: unknown, option: Option): string | re
     if (Number.isSafeInteger(value) && /<(?:count|size)>/.test(option.flags)) return String(value)
     throw new UsageError(setting, value, 'a string')
   }
-  const items = isTable(value)
-    ? Object.entries(value).map(([key, item]) => (typeof item === 'string' ? `${key}=${item}` : item))
-    : value
-  if (Array.isArray(items) && items.every((item) => typeof item === 'string')) return items
+  if (isTable(value)) return { setting, table: value }
+  if (Array.isArray(value) && value.every((item) => typeof item === 'string')) return value
   throw new UsageError(setting, value, 'a list of strings, or a table')
 }
 
-function isTable(value: unknown): value is Record<string, unknown> {
+/** Whether a value of the file is a table. */
+export function isTable(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof Date)
 }
 

@@ -1,40 +1,58 @@
-import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto'
-import { readFileSync } from 'node:fs'
-import type { TlsIdentity } from '@layerlock/server'
+import { createPrivateKey, X509Certificate } from 'node:crypto'
+import type { ProxyTls } from '@layerlock/proxy'
+import { parseInput, readInput } from './input-file.ts'
 import { optional, type Settings } from './settings.ts'
 import { UsageError } from './usage-error.ts'
 
+/** A certificate, with those that lead to a root, and its key. Both PEM. */
+interface KeyPair {
+  readonly cert: string
+  readonly key: string
+}
+
+/** A file, and the setting that names it. */
+interface NamedFile {
+  readonly setting: string
+  readonly path: string | undefined
+}
+
 /** Reads the files of `--tls-cert` and `--tls-key`; undefined where neither is given. @throws {UsageError} */
-export function readTls(settings: Settings): TlsIdentity | undefined {
-  const certPath = optional(settings, 'tlsCert')
-  const keyPath = optional(settings, 'tlsKey')
+export function readTls(settings: Settings): KeyPair | undefined {
+  const file = (setting: string) => ({ setting, path: optional(settings, setting) })
+  return readKeyPair(file('tlsCert'), file('tlsKey'))
+}
+
+/** Reads the files by which a proxy speaks https; undefined where none is given. @throws {UsageError} */
+export function readProxyTls(settings: Settings): ProxyTls | undefined {
+  const pair = readTls(settings)
+  const clientCa = optional(settings, 'clientCa')
+  if (clientCa === undefined) return pair
+  if (pair === undefined) throw new UsageError('tlsCert', undefined, 'a file, because clientCa is given')
+  return { ...pair, clientCa: readCertificates('clientCa', clientCa) }
+}
+
+/** Reads a certificate and its key; undefined where neither is given. @throws {UsageError} also where only one is */
+export function readKeyPair(certFile: NamedFile, keyFile: NamedFile): KeyPair | undefined {
+  const { setting: certSetting, path: certPath } = certFile
+  const { setting: keySetting, path: keyPath } = keyFile
   if (certPath === undefined && keyPath === undefined) return undefined
-  if (certPath === undefined) throw new UsageError('tlsCert', undefined, 'a file, because tlsKey is given')
-  if (keyPath === undefined) throw new UsageError('tlsKey', undefined, 'a file, because tlsCert is given')
-  const cert = readText('tlsCert', certPath)
-  const key = readText('tlsKey', keyPath)
-  const parsedCert = parse('tlsCert', certPath, 'a certificate as PEM', () => new X509Certificate(cert))
-  const parsedKey: KeyObject = parse('tlsKey', keyPath, 'a private key as PEM, not encrypted', () =>
-    createPrivateKey(key),
-  )
+  if (certPath === undefined) throw new UsageError(certSetting, undefined, `a file, because ${keySetting} is given`)
+  if (keyPath === undefined) throw new UsageError(keySetting, undefined, `a file, because ${certSetting} is given`)
+  const cert = readInput(certSetting, certPath)
+  const key = readInput(keySetting, keyPath)
+  const parsedCert = parseInput(certSetting, certPath, 'a certificate as PEM', () => new X509Certificate(cert))
+  const parsedKey = parseInput(keySetting, keyPath, 'a private key as PEM, not encrypted', () => createPrivateKey(key))
   if (!parsedCert.checkPrivateKey(parsedKey)) {
-    throw new UsageError('tlsKey', keyPath, `the key of the certificate in tlsCert, ${certPath}`)
+    throw new UsageError(keySetting, keyPath, `the key of the certificate in ${certSetting}, ${certPath}`)
   }
   return { cert, key }
 }
 
-function readText(setting: string, path: string): string {
-  try {
-    return readFileSync(path, 'utf8')
-  } catch (error) {
-    throw new UsageError(setting, path, `a file that can be read (${(error as Error).message})`)
-  }
-}
-
-function parse<T>(setting: string, path: string, allowed: string, read: () => T): T {
-  try {
-    return read()
-  } catch (error) {
-    throw new UsageError(setting, path, `${allowed} (${(error as Error).message})`)
-  }
+/** Reads a file of one or more certificates, all of which are looked at. @throws {UsageError} */
+export function readCertificates(setting: string, path: string): string {
+  const text = readInput(setting, path)
+  const blocks = text.match(/-----BEGIN CERTIFICATE-----[\s\S]*?-----END CERTIFICATE-----/g) ?? []
+  if (blocks.length === 0) throw new UsageError(setting, path, 'a file with at least one certificate as PEM')
+  for (const block of blocks) parseInput(setting, path, 'certificates as PEM', () => new X509Certificate(block))
+  return text
 }

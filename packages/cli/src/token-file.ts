@@ -1,5 +1,5 @@
-import { readFileSync } from 'node:fs'
 import type { AccessToken, Role } from '@layerlock/server'
+import { readInput } from './input-file.ts'
 import { UsageError } from './usage-error.ts'
 
 const ROLES: readonly Role[] = ['client', 'operator']
@@ -15,12 +15,7 @@ interface TokenLine extends AccessToken {
  * @throws {UsageError} which shows no token
  */
 export function readTokens(setting: string, path: string): AccessToken[] {
-  let text: string
-  try {
-    text = readFileSync(path, 'utf8')
-  } catch (error) {
-    throw new UsageError(setting, path, `a file that can be read (${(error as Error).message})`)
-  }
+  const text = readInput(setting, path)
   const tokens = text.split('\n').flatMap((line, index) => parseLine(setting, path, line.trim(), index + 1))
   if (tokens.length === 0) throw new UsageError(setting, path, 'a file with at least one token in it')
   for (const { token, role, line } of tokens) {

@@ -1,6 +1,15 @@
 import { describe, expect, test } from 'vitest'
 import { UsageError } from './usage-error.ts'
-import { parseAddress, parseCount, parseDuration, parseHttpUrl, parseSize, parseUpstream } from './values.ts'
+import {
+  isHost,
+  parseAddress,
+  parseCount,
+  parseDuration,
+  parseHttpUrl,
+  parsePositiveDuration,
+  parseSize,
+  parseUpstream,
+} from './values.ts'
 
 describe('parseAddress()', () => {
   test.each([
@@ -51,7 +60,7 @@ describe('parseUpstream()', () => {
     ['localhost:5000=http://127.0.0.1:5000', 'localhost:5000', 'http://127.0.0.1:5000/'],
   ])('reads %s', (text, name, href) => {
     const upstream = parseUpstream('upstream', text)
-    expect([upstream.name, upstream.url.href]).toEqual([name, href])
+    expect([upstream.name, upstream.url?.href]).toEqual([name, href])
   })
 
   test.each(['', 'docker.io', '=http://x', 'Docker.io=http://x', 'a/b=http://x', 'docker.io=', 'docker.io=x'])(
@@ -61,9 +70,26 @@ describe('parseUpstream()', () => {
     },
   )
 
-  test.each(['docker.io=http://user:secret@x', 'user:secret//user:secret@x'])('shows no credentials of %s', (text) => {
+  test('reads * alone', () => {
+    expect(parseUpstream('upstream', '*')).toEqual({ name: '*' })
+  })
+
+  test.each(['*=https://x', '*.docker.io=https://x', '**'])('refuses %s', (text) => {
+    expect(() => parseUpstream('upstream', text)).toThrow(/ or \* alone$/)
+  })
+
+  test.each([
+    'docker.io=http://user:secret@x',
+    'docker.io=http://user:a/secret@x',
+    'docker.io=http://user:a@secret@x',
+    'docker.io=user:secret@x',
+    'docker.io=https://x/?token=secret',
+    'docker.io=https://x/#secret',
+    'user:secret//user:secret@x',
+    'user:secret@x',
+  ])('shows no credentials of %s', (text) => {
     expect(() => parseUpstream('upstream', text)).toThrow(
-      expect.objectContaining({ message: expect.not.stringContaining('user:secret@') }),
+      expect.objectContaining({ name: 'UsageError', message: expect.not.stringContaining('secret') }),
     )
   })
 })
@@ -81,6 +107,21 @@ describe('parseDuration()', () => {
 
   test.each(['', '10', 's', '1.5s', '-1s', '10 s', '1d', '1S', '501h', '999999999h'])('refuses %j', (text) => {
     expect(() => parseDuration('drain', text)).toThrow(/^drain: .* expected a duration such as/)
+  })
+})
+
+describe('parsePositiveDuration()', () => {
+  test('reads what parseDuration() reads, but nothing', () => {
+    expect(parsePositiveDuration('lockTimeout', '2s')).toBe(2_000)
+    expect(() => parsePositiveDuration('lockTimeout', '2')).toThrow('expected a duration such as')
+    expect(() => parsePositiveDuration('lockTimeout', '0s')).toThrow('expected more than 0s')
+  })
+})
+
+describe('isHost()', () => {
+  test('knows hosts with and without port', () => {
+    expect(['docker.io', 'localhost:5000', '10.0.0.1', 'x'].filter(isHost)).toHaveLength(4)
+    expect(['', '*', 'a/b', 'Docker.io', 'x:', 'x:123456', 'a b', '[::1]'].filter(isHost)).toEqual([])
   })
 })
 

@@ -1,3 +1,4 @@
+import { ANY_UPSTREAM } from '@layerlock/proxy'
 import { UsageError } from './usage-error.ts'
 
 /** Reads `HOST:PORT`; an IPv6 address stands in brackets. @throws {UsageError} */
@@ -16,14 +17,20 @@ export function parseHttpUrl(setting: string, text: string): URL {
   throw new UsageError(setting, redact(text), 'an http or https URL without user, query and fragment')
 }
 
-/** Reads `NAME=URL`, the name being a registry's host with or without port. @throws {UsageError} */
-export function parseUpstream(setting: string, text: string): { name: string; url: URL } {
+/** Reads `NAME=URL`, the name being a registry's host with or without port, or `*` alone. @throws {UsageError} */
+export function parseUpstream(setting: string, text: string): { name: string; url?: URL } {
+  if (text === ANY_UPSTREAM) return { name: text }
   const equals = text.indexOf('=')
   const name = text.slice(0, Math.max(0, equals))
-  if (!/^[a-z0-9.-]+(?::\d{1,5})?$/.test(name)) {
-    throw new UsageError(setting, redact(text), 'NAME=URL, such as docker.io=https://registry-1.docker.io')
+  if (!isHost(name)) {
+    throw new UsageError(setting, redact(text), 'NAME=URL, such as docker.io=https://registry-1.docker.io, or * alone')
   }
   return { name, url: parseHttpUrl(setting, text.slice(equals + 1)) }
+}
+
+/** Whether a text is a registry's host, with or without port. */
+export function isHost(text: string): boolean {
+  return /^[a-z0-9.-]+(?::\d{1,5})?$/.test(text)
 }
 
 const UNITS_MS = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 } as const
@@ -36,6 +43,13 @@ export function parseDuration(setting: string, text: string): number {
   const ms = Number(match?.[1]) * UNITS_MS[match?.[2] as keyof typeof UNITS_MS]
   if (ms <= MAX_HOURS * UNITS_MS.h) return ms
   throw new UsageError(setting, text, `a duration such as 500ms, 10s, 5m or 1h, at most ${MAX_HOURS}h`)
+}
+
+/** Reads a duration that is not nothing. @throws {UsageError} */
+export function parsePositiveDuration(setting: string, text: string): number {
+  const ms = parseDuration(setting, text)
+  if (ms > 0) return ms
+  throw new UsageError(setting, text, 'more than 0s')
 }
 
 const UNITS_BYTES = { KiB: 1_024, MiB: 1_024 ** 2, GiB: 1_024 ** 3 } as const
@@ -56,7 +70,7 @@ export function parseCount(setting: string, text: string): number {
   throw new UsageError(setting, text, 'a whole number, at least 1')
 }
 
-/** A URL in an error message shows no credentials. */
+/** A URL in an error message shows no credentials, wherever somebody has put them. */
 function redact(text: string): string {
-  return text.replace(/\/\/[^@/]*@/, '//…@')
+  return text.replace(/(^[^=/]*=|)(?:.*\/\/)?.*@/, '$1…@').replace(/[?#].*$/, '?…')
 }

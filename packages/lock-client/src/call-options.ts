@@ -37,6 +37,8 @@ export interface OnceResult<T> {
   readonly by: string
   /** The grants that it took in a row, this one included; 0 when the work was done already. */
   readonly attempts: number
+  /** How long ago the work was done by the server's clock, in milliseconds; 0 when by this call. */
+  readonly ageMs: number
 }
 
 export interface ForgetOptions extends CallOptions {

@@ -239,7 +239,7 @@ export class LockClient implements AsyncDisposable {
       if (answer.status !== 'done') throw new LeaseLostError(`the lock server answered ${answer.status}`, { key })
       const value = answer.value as T
       const isValid = await orAborted((async () => verify(value))(), signal)
-      if (isValid) return { ran: false, value, by: answer.by.node, attempts: 0 }
+      if (isValid) return { ran: false, value, by: answer.by.node, attempts: 0, ageMs: answer.ageMs }
       if (refused > 0) throw new OutcomeInvalidError(answer.fencingToken, { key })
       // By its token: of many who refuse it at once one forgets it, and the outcome that follows stays.
       await this.forget(key, { ifToken: answer.fencingToken, signal })
@@ -263,7 +263,7 @@ export class LockClient implements AsyncDisposable {
       })
       throw error
     }
-    return { ran: true, value, by: this.#options.node, attempts: lease.attempt }
+    return { ran: true, value, by: this.#options.node, attempts: lease.attempt, ageMs: 0 }
   }
 
   /** Asks until the wish is no longer queued. Leaves the queue when that does not work out. */

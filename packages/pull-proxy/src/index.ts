@@ -1,3 +1,4 @@
+export { parseUsers } from './http/users.ts'
 export type { ListenAddress, LockServerOptions, ProxyOptions, ProxyTls } from './proxy-options.ts'
 export { PullProxy } from './pull-proxy.ts'
 export type { ProxyUrls } from './pull-proxy.ts'

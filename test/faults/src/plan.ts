@@ -1,5 +1,5 @@
 import { FAULT_KINDS, type FaultKind } from './entry.ts'
-import { createRandom } from './random.ts'
+import { createRandom } from '@layerlock/test-support'
 
 /** One fault: what is done to whom, and when it is over. */
 export interface PlannedFault {

@@ -3,11 +3,10 @@ import { once } from 'node:events'
 import { existsSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { temporaryFolder, waitFor } from '@layerlock/test-support'
+import { createRandom, temporaryFolder, waitFor } from '@layerlock/test-support'
 import { expect, test } from 'vitest'
 import type { StoredSession } from '../../../packages/lock-server/src/store/lock-store.ts'
 import { SqliteLockStore } from '../../../packages/lock-server/src/store/sqlite-lock-store.ts'
-import { createRandom } from './random.ts'
 import { drawRecord, STORE_KEYS, type StoreReport } from './store-report.ts'
 
 const ROUNDS = 100

@@ -2,7 +2,7 @@ import { parseKey, type Key } from '@layerlock/protocol'
 // From within the package, and not its whole entry: a process that lives for 50 ms should not take 500 to start.
 import { createRecord, type KeyRecord, type SessionRef } from '../../../packages/lock-server/src/core/record.ts'
 import type { StoredSession } from '../../../packages/lock-server/src/store/lock-store.ts'
-import type { Random } from './random.ts'
+import type { Random } from '@layerlock/test-support'
 
 /** What a process that writes to a store says about one change: before it begins, and when the store has promised it. */
 export type StoreReport =

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { SessionRef } from '../../../packages/lock-server/src/core/record.ts'
 import type { StoredSession } from '../../../packages/lock-server/src/store/lock-store.ts'
 import { SqliteLockStore } from '../../../packages/lock-server/src/store/sqlite-lock-store.ts'
-import { createRandom, type Random } from './random.ts'
+import { createRandom, type Random } from '@layerlock/test-support'
 import { drawRecord, STORE_KEYS, type StoreReport } from './store-report.ts'
 
 /** Changes a store as fast as it can and reports what was promised, until it is killed. */

@@ -1,5 +1,5 @@
 import type { Operation } from './entry.ts'
-import type { Random } from './random.ts'
+import type { Random } from '@layerlock/test-support'
 
 /** One call of a client, as the seed says. */
 export interface Task {

@@ -1,7 +1,7 @@
 import { type Lease, LockClient, type LockClientOptions, LockError, LockFailedError } from '@layerlock/client'
 import type { StartRound } from './client-message.ts'
 import { type CallResult, type Entry, nowMicros, type Operation } from './entry.ts'
-import { createRandom, type Random } from './random.ts'
+import { createRandom, type Random } from '@layerlock/test-support'
 import { drawTask, type Task } from './task.ts'
 
 export interface WorkerOptions {

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 
 import { type RunningProcess, startProcess } from './child-process.ts'
 import { digestOfFile } from './descriptor.ts'
+import { unmountAll } from './mounts.ts'
 import { runCommand } from './run-command.ts'
 import { temporaryFolder } from './temporary-folder.ts'
 
@@ -133,15 +134,6 @@ async function verifyBlobs(folder: string): Promise<string[]> {
   const wrong = names.filter((name, index) => digests[index] !== `sha256:${name}`)
   if (wrong.length > 0) throw new Error(`content that is not what its name says: ${wrong.join(', ')}`)
   return digests
-}
-
-/** A daemon that was killed while it unpacked leaves mounts, and these would keep its folder from being removed. */
-async function unmountAll(folder: string): Promise<void> {
-  const { stdout } = await runCommand('cat', ['/proc/self/mounts'])
-  const points = stdout.split('\n').map((line) => line.split(' ')[1] ?? '')
-  for (const point of points.filter((each) => each.startsWith(`${folder}/`)).toReversed()) {
-    await runCommand('umount', ['--lazy', point])
-  }
 }
 
 function wordsOf(output: string): string[] {

@@ -9,8 +9,10 @@ import type { RequestKind } from './request-target.ts'
  *   read yet. Over TLS it is a plain close too.
  * - `hang`: silence on an open connection, until the client or the server closes.
  * - `delay`: silence for a while, and then the answer.
+ * - `drip`: the whole answer, but only so many bytes at a time, with a silence after each.
  * - `corrupt`: one byte is another one.
- * - `longer`: more bytes than the blob has; `Content-Length` says so too unless `announced` is false.
+ * - `longer`: more bytes than the blob has; `Content-Length` says so too unless `announced` is false, and is not there at
+ *   all when `announced` is `chunked`.
  * - `shorter`: fewer bytes, and `Content-Length` says so.
  * - `ignoreRange`: 200 with the whole instead of 206.
  * - `noContentLength`: chunked transfer coding.
@@ -26,8 +28,9 @@ export type Fault =
   | { readonly kind: 'reset'; readonly afterBytes?: number }
   | { readonly kind: 'hang'; readonly afterBytes?: number }
   | { readonly kind: 'delay'; readonly ms: number }
+  | { readonly kind: 'drip'; readonly bytes: number; readonly everyMs: number }
   | { readonly kind: 'corrupt'; readonly offset: number }
-  | { readonly kind: 'longer'; readonly bytes: number; readonly announced?: boolean }
+  | { readonly kind: 'longer'; readonly bytes: number; readonly announced?: boolean | 'chunked' }
   | { readonly kind: 'shorter'; readonly bytes: number }
   | { readonly kind: 'ignoreRange' }
   | { readonly kind: 'noContentLength' }

@@ -19,6 +19,8 @@ export interface Image {
   readonly manifest: ImageFile
   readonly config: ImageFile
   readonly layers: readonly ImageFile[]
+  /** Of the layers' archives without compression, in their order: what clients that unpack name them by. */
+  readonly diffIds: readonly string[]
   /** The index and the manifests of all platforms: what is served as manifests. */
   readonly manifests: readonly ImageFile[]
   /** Configs and layers of all platforms: what is served as blobs, each once. */
@@ -80,6 +82,7 @@ export async function createImage(options: CreateImageOptions): Promise<Image> {
     manifest,
     config,
     layers,
+    diffIds: options.layers.map(({ diffId }) => diffId),
     manifests: uniqueByDigest([top, ...platforms.map((each) => each.manifest)]),
     blobs: uniqueByDigest([...platforms.map((each) => each.config), ...layers]),
     pulledDigests: uniqueByDigest([top, manifest, config, ...layers]).map(({ digest }) => digest),

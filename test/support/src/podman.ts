@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 
+import { unmountAll } from './mounts.ts'
 import { runCommand } from './run-command.ts'
 import { temporaryFolder } from './temporary-folder.ts'
 
@@ -33,8 +34,10 @@ export interface Podman extends AsyncDisposable {
 
 /** How podman stores and where it pulls. */
 export interface PodmanOptions {
-  /** Made by `writeRegistriesConf`. */
-  readonly registriesConf: string
+  /** Made by `writeRegistriesConf`. Default: what the home folder or the system has. */
+  readonly registriesConf?: string | undefined
+  /** The home folder, e.g. with what `writeRegistriesDropIn` has put there. Default: this process's. */
+  readonly home?: string | undefined
   /** Default `vfs`, which works everywhere and leaves no mounts. */
   readonly storageDriver?: 'vfs' | 'overlay' | undefined
 }
@@ -48,12 +51,12 @@ interface Inspected {
 
 /** Prepares an empty storage; podman has no daemon, so each call is a process that ends. */
 export async function createPodman(options: PodmanOptions): Promise<Podman> {
-  const { registriesConf, storageDriver = 'vfs' } = options
+  const { registriesConf, home = process.env['HOME'], storageDriver = 'vfs' } = options
   const folder = await temporaryFolder('podman')
   const flags = ['--root', join(folder.path, 'root'), '--runroot', join(folder.path, 'run')]
   flags.push('--tmpdir', join(folder.path, 'tmp'), '--storage-driver', storageDriver)
   const podman = async (args: readonly string[], timeoutMs?: number, signal?: AbortSignal): Promise<string> => {
-    const env = { CONTAINERS_REGISTRIES_CONF: registriesConf, TMPDIR: folder.path }
+    const env = { CONTAINERS_REGISTRIES_CONF: registriesConf, HOME: home, TMPDIR: folder.path }
     const { stdout } = await runCommand('podman', [...flags, ...args], { env, timeoutMs, signal })
     return stdout
   }
@@ -77,8 +80,7 @@ export async function createPodman(options: PodmanOptions): Promise<Podman> {
       await podman(['rmi', '--all', '--force'])
     },
     async [Symbol.asyncDispose]() {
-      if (storageDriver === 'overlay')
-        await runCommand('umount', ['--lazy', join(folder.path, 'root', 'overlay')]).catch(() => {})
+      await unmountAll(folder.path)
       await folder[Symbol.asyncDispose]()
     },
   }

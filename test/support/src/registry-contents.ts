@@ -1,4 +1,10 @@
+import type { Descriptor } from './descriptor.ts'
 import type { Image, ImageFile } from './image.ts'
+
+/** A manifest that refers to another one, as the referrers API lists it. */
+export interface Referrer extends Descriptor {
+  readonly artifactType: string
+}
 
 /** What a registry has, by repository. */
 export class RegistryContents {
@@ -15,6 +21,12 @@ export class RegistryContents {
     this.#of(repository).blobs.set(blob.digest, blob)
   }
 
+  /** Lists a manifest as one whose `subject` is another one; that manifest itself need not be there. */
+  addReferrer(repository: string, subject: string, referrer: Referrer): void {
+    const { referrers } = this.#of(repository)
+    referrers.set(subject, [...(referrers.get(subject) ?? []), referrer])
+  }
+
   /** Moves a tag, or sets it for the first time. */
   setTag(repository: string, tag: string, digest: string): void {
     this.#of(repository).tags.set(tag, digest)
@@ -26,6 +38,11 @@ export class RegistryContents {
 
   tagsOf(repository: string): string[] {
     return [...(this.#repositories.get(repository)?.tags.keys() ?? [])].toSorted()
+  }
+
+  /** In the order in which they were added. */
+  referrersOf(repository: string, subject: string): readonly Referrer[] {
+    return this.#repositories.get(repository)?.referrers.get(subject) ?? []
   }
 
   /** By tag or by digest. */
@@ -46,7 +63,7 @@ export class RegistryContents {
   #of(name: string): Repository {
     const known = this.#repositories.get(name)
     if (known !== undefined) return known
-    const repository: Repository = { tags: new Map(), manifests: new Map(), blobs: new Map() }
+    const repository: Repository = { tags: new Map(), manifests: new Map(), blobs: new Map(), referrers: new Map() }
     this.#repositories.set(name, repository)
     return repository
   }
@@ -56,4 +73,6 @@ interface Repository {
   readonly tags: Map<string, string>
   readonly manifests: Map<string, ImageFile>
   readonly blobs: Map<string, ImageFile>
+  /** By the digest of their subject. */
+  readonly referrers: Map<string, readonly Referrer[]>
 }

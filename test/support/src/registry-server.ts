@@ -4,6 +4,7 @@ import { parseByteRange } from './byte-range.ts'
 import type { ImageFile } from './image.ts'
 import { type Exchange, type RecordedServer, startRecordedServer, type TrafficOptions } from './recorded-server.ts'
 import { RegistryContents } from './registry-contents.ts'
+import { referrersAnswer, tagsAnswer } from './registry-lists.ts'
 
 /** How a registry behaves. */
 export interface RegistryOptions extends TrafficOptions {
@@ -14,6 +15,10 @@ export interface RegistryOptions extends TrafficOptions {
    * Like S3 it answers 400 to a request with an `Authorization` header.
    */
   readonly redirectBlobsTo?: string | undefined
+  /** Whether it has the referrers API of distribution-spec 1.1. Default false: it answers 404, as older ones do. */
+  readonly referrers?: boolean | undefined
+  /** The most referrers in one answer; a `Link` leads to the rest. Default: no limit. */
+  readonly referrersPerPage?: number | undefined
 }
 
 /** A registry to pull from; images are put into it by `contents`. */
@@ -40,7 +45,7 @@ export async function startRegistryServer(options: RegistryOptions = {}): Promis
     const { request, record } = exchange
     if (record.kind === 'token' && auth !== undefined) return auth.issue(request)
     if (auth?.allows(request, record.repository) === false) return auth.challenge(server.url, record.repository)
-    return serve(contents, storage?.url, exchange)
+    return serve(contents, { ...options, storageUrl: storage?.url }, exchange)
   })
   const storage =
     options.redirectBlobsTo === undefined
@@ -72,7 +77,11 @@ function disposeAll(server: RecordedServer, storage: RecordedServer | undefined)
   }
 }
 
-function serve(contents: RegistryContents, storageUrl: string | undefined, exchange: Exchange): Answer {
+function serve(
+  contents: RegistryContents,
+  { storageUrl, referrers, referrersPerPage }: RegistryOptions & { readonly storageUrl: string | undefined },
+  exchange: Exchange,
+): Answer {
   const { record, range } = exchange
   const { kind, repository = '', reference = '' } = record
   switch (kind) {
@@ -94,13 +103,12 @@ function serve(contents: RegistryContents, storageUrl: string | undefined, excha
       }
     }
     case 'tags':
-      return contents.hasRepository(repository)
-        ? textAnswer(200, JSON.stringify({ name: repository, tags: contents.tagsOf(repository) }))
-        : errorAnswer(404, 'NAME_UNKNOWN')
+      return tagsAnswer(contents, repository, record.url)
     case 'upload':
       return errorAnswer(405, 'UNSUPPORTED')
     case 'referrers':
-      return errorAnswer(404, 'NOT_FOUND')
+      if (referrers !== true) return errorAnswer(404, 'NOT_FOUND')
+      return referrersAnswer(contents, { repository, subject: reference, url: record.url, perPage: referrersPerPage })
     case 'storage':
     case 'token':
     case 'other':

@@ -29,6 +29,7 @@ export async function sendAnswer(response: ServerResponse, answer: Answer, conte
   const headers = { ...answer.headers }
   const announced = Number(headers['Content-Length'])
   if (fault?.kind === 'longer' && fault.announced !== false) headers['Content-Length'] = announced + fault.bytes
+  if (fault?.kind === 'longer' && fault.announced === 'chunked') delete headers['Content-Length']
   if (fault?.kind === 'shorter') headers['Content-Length'] = Math.max(0, announced - fault.bytes)
   if (fault?.kind === 'noContentLength') delete headers['Content-Length']
 
@@ -67,18 +68,20 @@ async function sendBody(
   response: ServerResponse,
   body: AsyncIterable<Uint8Array>,
   stopAtBytes: number | undefined,
-  { rate, record, signal }: SendContext,
+  { rate, fault, record, signal }: SendContext,
 ): Promise<boolean> {
   if (stopAtBytes === 0) return true
+  const drip = fault?.kind === 'drip' ? fault : undefined
   for await (const chunk of body) {
     for (let from = 0; from < chunk.length;) {
       const leftBytes = (stopAtBytes ?? Infinity) - record.bytesSent
-      const slice = chunk.subarray(from, from + Math.min(rate.sliceBytes, leftBytes))
+      const slice = chunk.subarray(from, from + Math.min(drip?.bytes ?? rate.sliceBytes, leftBytes))
       await rate.take(slice.length, signal)
       await write(response, slice, signal)
       record.bytesSent += slice.length
       from += slice.length
       if (record.bytesSent === stopAtBytes) return true
+      if (drip !== undefined) await sleep(drip.everyMs, undefined, { signal })
     }
   }
   return false

@@ -1,13 +1,25 @@
 import { hostname } from 'node:os'
-import { type LockServerOptions, type ProxyOptions, PullProxy } from '@layerlock/proxy'
+import {
+  ANY_UPSTREAM,
+  type LockServerOptions,
+  type ProxyOptions,
+  PullProxy,
+  type UpstreamOptions,
+} from '@layerlock/proxy'
 import type { Command } from 'commander'
+import { checkExposure } from '../exposure.ts'
 import { ensureFolder } from '../folder.ts'
 import { type CliLogger, createLogger } from '../logger.ts'
+import { isLoopback } from '../loopback.ts'
+import { type Rereadable, rereadAll } from '../reread.ts'
 import { serve, type Service } from '../serve.ts'
 import { optional, required, type Settings, settingsOf } from '../settings.ts'
+import { readProxyTls } from '../tls-files.ts'
 import { readTokens } from '../token-file.ts'
+import { readUpstreams } from '../upstream-settings.ts'
 import { UsageError } from '../usage-error.ts'
-import { parseAddress, parseDuration, parseHttpUrl, parseUpstream } from '../values.ts'
+import { readUsers } from '../users-file.ts'
+import { isHost, parseAddress, parseDuration, parseHttpUrl, parsePositiveDuration } from '../values.ts'
 import { createCommand, flag } from './common-options.ts'
 
 /** Adds the flags that say how a proxy pulls; `layerlock up` has them too. */
@@ -15,12 +27,36 @@ export function addPullFlags(command: Command): Command {
   return command
     .addOption(flag('--listen <host:port>', 'where container clients connect; port 0 takes any', '127.0.0.1:5050'))
     .addOption(flag('--store <dir>', 'the folder of the blobs (required)'))
-    .addOption(flag('--upstream <name=url...>', 'a registry that may be pulled from; may be repeated (required)'))
+    .addOption(
+      flag(
+        '--upstream <name=url...>',
+        'a registry that may be pulled from, or * for all that are public; may be repeated (required)',
+      ),
+    )
     .addOption(flag('--default-upstream <name>', 'the upstream of requests that name none'))
     .addOption(flag('--node <name>', 'what this node is called (default: the host name)'))
-    .addOption(flag('--admin-listen <host:port>', 'where to serve /healthz, /readyz and /v1/status'))
+    .addOption(flag('--admin-listen <host:port>', 'where to serve /healthz, /readyz, /metrics and /v1/status'))
     .addOption(flag('--tag-ttl <duration>', 'how long the digest of a tag is taken as known', '10s'))
+    .addOption(flag('--tag-max-stale <duration>', 'how long the last one is served when upstream fails', '24h'))
     .addOption(flag('--drain <duration>', 'how long clients may take to finish when the proxy stops', '30s'))
+    .addOption(flag('--tls-cert <file>', 'serve clients by https with this certificate (PEM); read again on SIGHUP'))
+    .addOption(flag('--tls-key <file>', 'the key of the certificate (PEM)'))
+    .addOption(flag('--client-ca <file>', 'let in only clients with a certificate that one of these (PEM) has signed'))
+    .addOption(flag('--users-file <file>', 'let in only these users: htpasswd with bcrypt; read again on SIGHUP'))
+    .addOption(flag('--insecure-listen', 'listen on any address without TLS'))
+    .addOption(
+      flag(
+        '--auth <kind>',
+        'whose credentials go upstream: proxy (its own) or passthrough (those of clients)',
+        'proxy',
+      ),
+    )
+    .addOption(flag('--access-ttl <duration>', 'how long a client that upstream has accepted is let in', '60s'))
+    .addOption(flag('--docker-config <file>', 'credentials for upstreams that have none of their own'))
+    .addOption(flag('--upstream-ca <file>', 'certificates (PEM) that are trusted upstream besides the usual ones'))
+    .addOption(flag('--connect-timeout <duration>', 'how long an upstream may take to connect', '10s'))
+    .addOption(flag('--header-timeout <duration>', 'how long it may take to begin its answer', '30s'))
+    .addOption(flag('--idle-timeout <duration>', 'how long it may be silent in the middle of one', '30s'))
 }
 
 /** `layerlock proxy`: a pull proxy. */
@@ -52,17 +88,85 @@ export async function startProxy(
   const options = proxyOptions(settings)
   ensureFolder('store', options.store)
   const proxy = await PullProxy.start({ ...options, lockServer }, logger.child({ part: 'proxy' }))
-  return { urls: { ...proxy.urls }, [Symbol.asyncDispose]: () => proxy[Symbol.asyncDispose]() }
+  const files: Rereadable[] = []
+  if (options.tls !== undefined) files.push(certificateOf(proxy, settings))
+  if (options.users !== undefined) files.push(usersOf(proxy, settings))
+  return {
+    urls: { ...proxy.urls },
+    reread: files.length === 0 ? undefined : () => rereadAll(files, logger),
+    [Symbol.asyncDispose]: () => proxy[Symbol.asyncDispose](),
+  }
+}
+
+function certificateOf(proxy: PullProxy, settings: Settings): Rereadable {
+  const reread = () => {
+    proxy.replaceTls(readProxyTls(settings)!)
+    return {}
+  }
+  return { what: 'certificate', otherwise: 'the one before stays', reread }
+}
+
+function usersOf(proxy: PullProxy, settings: Settings): Rereadable {
+  const reread = () => {
+    proxy.replaceUsers(readUsers(settings)!)
+    return {}
+  }
+  return { what: 'users', otherwise: 'those before stay', reread }
 }
 
 function proxyOptions(settings: Settings): ProxyOptions {
   const store = required(settings, 'store', 'a folder')
   const upstreams = readUpstreams(settings)
-  const defaultUpstream = optional(settings, 'defaultUpstream')
-  if (defaultUpstream !== undefined && !upstreams.some(({ name }) => name === defaultUpstream)) {
-    const names = upstreams.map(({ name }) => name).join(', ')
-    throw new UsageError('defaultUpstream', defaultUpstream, `one of the upstreams: ${names}`)
+  const adminListen = optional(settings, 'adminListen')
+  const listen = parseAddress('listen', required(settings, 'listen', 'HOST:PORT'))
+  const tls = readProxyTls(settings)
+  checkExposure(settings, listen.host, tls !== undefined)
+  const durationOf = (name: string) => parseDuration(name, required(settings, name, 'a duration'))
+  const timeoutOf = (name: string) => parsePositiveDuration(name, required(settings, name, 'a duration'))
+  return {
+    node: optional(settings, 'node') ?? hostname(),
+    listen,
+    tls,
+    users: usersBeside(settings, upstreams),
+    store,
+    upstreams,
+    defaultUpstream: readDefaultUpstream(settings, upstreams),
+    ...readPeering(settings),
+    adminListen: adminListen === undefined ? undefined : parseAddress('adminListen', adminListen),
+    tagTtlMs: durationOf('tagTtl'),
+    tagMaxStaleMs: durationOf('tagMaxStale'),
+    accessTtlMs: durationOf('accessTtl'),
+    timeouts: {
+      connectMs: timeoutOf('connectTimeout'),
+      headersMs: timeoutOf('headerTimeout'),
+      idleMs: timeoutOf('idleTimeout'),
+    },
+    drainMs: durationOf('drain'),
   }
+}
+
+/** A request has one `Authorization`: it is for the proxy or for an upstream. */
+function usersBeside(settings: Settings, upstreams: readonly UpstreamOptions[]): ProxyOptions['users'] {
+  const users = readUsers(settings)
+  const passthrough = upstreams.find(({ auth }) => auth === 'passthrough')
+  if (users === undefined || passthrough === undefined) return users
+  throw new UsageError(
+    'usersFile',
+    settings['usersFile'],
+    `none, because clients of ${passthrough.name} send its own credentials (auth = passthrough)`,
+  )
+}
+
+function readDefaultUpstream(settings: Settings, upstreams: readonly UpstreamOptions[]): string | undefined {
+  const defaultUpstream = optional(settings, 'defaultUpstream')
+  if (defaultUpstream === undefined) return undefined
+  const names = upstreams.map(({ name }) => name).filter((name) => name !== ANY_UPSTREAM)
+  if (names.includes(defaultUpstream)) return defaultUpstream
+  if (names.length < upstreams.length && isHost(defaultUpstream)) return defaultUpstream
+  throw new UsageError('defaultUpstream', defaultUpstream, `one of the upstreams: ${names.join(', ')}`)
+}
+
+function readPeering(settings: Settings): Pick<ProxyOptions, 'peerListen' | 'peerAdvertise' | 'clusterToken'> {
   const peerListen = parseAddress('peerListen', optional(settings, 'peerListen') ?? '127.0.0.1:0')
   const tokenFile = optional(settings, 'clusterTokenFile')
   const clusterToken = tokenFile === undefined ? undefined : readTokens('clusterTokenFile', tokenFile)[0]?.token
@@ -74,30 +178,11 @@ function proxyOptions(settings: Settings): ProxyOptions {
     )
   }
   const peerAdvertise = optional(settings, 'peerAdvertise')
-  const adminListen = optional(settings, 'adminListen')
   return {
-    node: optional(settings, 'node') ?? hostname(),
-    listen: parseAddress('listen', required(settings, 'listen', 'HOST:PORT')),
-    store,
-    upstreams,
-    defaultUpstream,
     peerListen,
     peerAdvertise: peerAdvertise === undefined ? undefined : parseHttpUrl('peerAdvertise', peerAdvertise).origin,
     clusterToken,
-    adminListen: adminListen === undefined ? undefined : parseAddress('adminListen', adminListen),
-    tagTtlMs: parseDuration('tagTtl', required(settings, 'tagTtl', 'a duration')),
-    drainMs: parseDuration('drain', required(settings, 'drain', 'a duration')),
   }
-}
-
-function readUpstreams(settings: Settings): { name: string; url: URL }[] {
-  // From the environment all come as one text.
-  const texts = [settings['upstream'] ?? []].flat().flatMap((text) => text.split(/[\s,]+/))
-  const upstreams = texts.filter((text) => text !== '').map((text) => parseUpstream('upstream', text))
-  if (upstreams.length === 0) throw new UsageError('upstream', undefined, 'at least one NAME=URL')
-  const twice = upstreams.find(({ name }, index) => upstreams.findIndex((other) => other.name === name) !== index)
-  if (twice !== undefined) throw new UsageError('upstream', twice.name, 'each name once')
-  return upstreams
 }
 
 function lockServerOptions(settings: Settings): LockServerOptions | undefined {
@@ -108,16 +193,11 @@ function lockServerOptions(settings: Settings): LockServerOptions | undefined {
   if (sessionTtlMs < 1_000 || sessionTtlMs > 600_000) {
     throw new UsageError('sessionTtl', settings['sessionTtl'], '1s to 10m')
   }
-  const lockTimeoutMs = parseDuration('lockTimeout', required(settings, 'lockTimeout', 'a duration'))
-  if (lockTimeoutMs === 0) throw new UsageError('lockTimeout', settings['lockTimeout'], 'more than 0s')
+  const lockTimeoutMs = parsePositiveDuration('lockTimeout', required(settings, 'lockTimeout', 'a duration'))
   return {
     url: parseHttpUrl('lockServer', url).href,
     token: tokenFile === undefined ? undefined : readTokens('lockServerTokenFile', tokenFile)[0]?.token,
     sessionTtlMs,
     lockTimeoutMs,
   }
-}
-
-function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || host.startsWith('127.')
 }

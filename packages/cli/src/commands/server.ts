@@ -3,6 +3,7 @@ import { type LegacyApiOptions, LockServer, type LockStore, MemoryLockStore, Sql
 import type { Command } from 'commander'
 import { ensureFolder } from '../folder.ts'
 import { type CliLogger, createLogger } from '../logger.ts'
+import { type Rereadable, rereadAll } from '../reread.ts'
 import { serve, type Service } from '../serve.ts'
 import { enabled, optional, required, type Settings, settingsOf } from '../settings.ts'
 import { readTls } from '../tls-files.ts'
@@ -77,9 +78,12 @@ export async function startServer(
     logger: logger.child({ part: 'server' }),
   }
   const server = await LockServer.start({ ...options, store: openStore(store) })
+  const files: Rereadable[] = []
+  if (tls !== undefined) files.push(certificateOf(server, settings))
+  if (tokenFile !== undefined) files.push(tokensOf(server, tokenFile))
   return {
     urls: { server: server.url },
-    reread: tls === undefined && tokenFile === undefined ? undefined : () => rereadFiles(server, settings, logger),
+    reread: files.length === 0 ? undefined : () => rereadAll(files, logger),
     [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
   }
 }
@@ -96,26 +100,21 @@ function readLegacy(settings: Settings): LegacyApiOptions | undefined {
   return enabled(settings, 'legacyApi') ? legacy : undefined
 }
 
-/** Certificates and tokens are replaced while the server runs. Files that are no good change nothing. */
-function rereadFiles(server: LockServer, settings: Settings, logger: CliLogger): void {
-  try {
-    const tls = readTls(settings)
-    if (tls !== undefined) {
-      server.replaceTls(tls)
-      logger.info('the certificate was read again')
-    }
-  } catch (error) {
-    logger.error({ err: error }, 'the certificate could not be read again, the one before stays')
+function certificateOf(server: LockServer, settings: Settings): Rereadable {
+  const reread = () => {
+    server.replaceTls(readTls(settings)!)
+    return {}
   }
-  const tokenFile = optional(settings, 'tokenFile')
-  if (tokenFile === undefined) return
-  try {
-    const tokens = readTokens('tokenFile', tokenFile)
+  return { what: 'certificate', otherwise: 'the one before stays', reread }
+}
+
+function tokensOf(server: LockServer, path: string): Rereadable {
+  const reread = () => {
+    const tokens = readTokens('tokenFile', path)
     server.replaceTokens(tokens)
-    logger.info({ tokens: tokens.length }, 'the tokens were read again')
-  } catch (error) {
-    logger.error({ err: error }, 'the tokens could not be read again, those before stay')
+    return { tokens: tokens.length }
   }
+  return { what: 'tokens', otherwise: 'those before stay', reread }
 }
 
 /** The ids of live sessions are in the data folder: it is for this user alone. */
@@ -139,7 +138,7 @@ function limitsOf(settings: Settings) {
   const maxBodyBytes = read('maxBody', parseSize)
   if (maxValueBytes !== undefined && maxBodyBytes !== undefined && maxValueBytes > maxBodyBytes) {
     // It would have no effect: a value comes in a body.
-    throw new UsageError('maxValue', settings['maxValue'], `at most maxBody, which is ${String(settings['maxBody'])}`)
+    throw new UsageError('maxValue', settings['maxValue'], `at most maxBody, which is ${optional(settings, 'maxBody')}`)
   }
   return {
     maxBodyBytes,

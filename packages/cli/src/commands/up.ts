@@ -17,7 +17,9 @@ export function upCommand(): Command {
       await serve(async (running) => {
         const folder = join(required(settings, 'store', 'a folder'), 'lock-server')
         const store = { kind: 'sqlite', folder } as const
-        const server = running.use(await startServer(settings, { listen: 'serverListen', store }, logger))
+        // The certificate is for the clients of the proxy; the two parts talk to each other within the machine.
+        const ofServer = { ...settings, tlsCert: undefined, tlsKey: undefined }
+        const server = running.use(await startServer(ofServer, { listen: 'serverListen', store }, logger))
         const proxy = running.use(await startProxy(settings, { url: server.urls['server']! }, logger))
         return [server, proxy]
       }, logger)

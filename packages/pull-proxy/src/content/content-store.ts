@@ -7,6 +7,13 @@ import type { Digest } from '../oci/digest.ts'
 export interface Content extends AsyncDisposable {
   /** The size of the whole in bytes. */
   readonly size: number
+  /** The whole, when it is in memory anyway. Nobody may write there. */
+  readonly bytes?: Buffer | undefined
+  /**
+   * Names the bytes, where they are right and stay so: contents with the same object here have the same bytes, so what
+   * was read of one may be sent to readers of another.
+   */
+  readonly shared?: object | undefined
   /**
    * Reads from `position` into `target`: at least one byte, as many as are there and fit. Zero only at the end.
    *

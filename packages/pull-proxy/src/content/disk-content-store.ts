@@ -1,15 +1,27 @@
 import { randomUUID } from 'node:crypto'
-import { type FileHandle, mkdir, open, readdir, rm, stat, writeFile } from 'node:fs/promises'
+import { mkdir, open, readdir, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { LRUCache } from 'lru-cache'
 import { type Digest, digestParts, isDigest } from '../oci/digest.ts'
 import type { Content, ContentStore, Ingest } from './content-store.ts'
 import { DiskIngest } from './disk-ingest.ts'
+import { type OpenFile, OpenFiles } from './open-files.ts'
+
+/** Blobs of up to this size, such as configs, are kept in memory when they have been read, in bytes. */
+const SMALL_BYTES = 64 * 1024
+/** What small blobs may take in all, in bytes. */
+const MAX_SMALL_BYTES = 8 * 1024 * 1024
 
 /** A store in the OCI image layout: `blobs/<algorithm>/<hex>`, and `ingest/` for what is still arriving. */
 export class DiskContentStore implements ContentStore {
   readonly #folder: string
   /** The sizes of all blobs. */
   readonly #sizes: Map<Digest, number>
+  readonly #files = new OpenFiles()
+  readonly #small = new LRUCache<Digest, Buffer>({
+    maxSize: MAX_SMALL_BYTES,
+    sizeCalculation: ({ length }) => length + 200,
+  })
   #bytes = 0
 
   private constructor(folder: string, sizes: Map<Digest, number>) {
@@ -35,12 +47,27 @@ export class DiskContentStore implements ContentStore {
   async open(digest: Digest): Promise<Content | undefined> {
     const size = this.#sizes.get(digest)
     if (size === undefined) return undefined
-    const file = await openIfThere(this.#pathOf(digest))
-    if (file !== undefined && (await file.stat()).size === size) return new DiskContent(file, size)
-    // Somebody else has deleted or changed it.
-    await file?.close()
-    this.#forget(digest)
-    return undefined
+    const kept = this.#small.get(digest)
+    if (kept !== undefined) return new MemoryContent(kept)
+    const file = await this.#files.open(this.#pathOf(digest))
+    if (file?.size !== size) {
+      // Somebody else has deleted or changed it.
+      await file?.release()
+      this.#forget(digest)
+      return undefined
+    }
+    const content = new DiskContent(file)
+    if (size > SMALL_BYTES) return content
+    await using small = content
+    const bytes = Buffer.allocUnsafeSlow(size)
+    for (let done = 0; done < size;) {
+      const count = await small.read(bytes.subarray(done), done)
+      if (count === 0) throw new Error(`${digest} ends at ${done}, before ${size}`)
+      done += count
+    }
+    // It may have been deleted meanwhile.
+    if (this.#sizes.get(digest) === size) this.#small.set(digest, bytes)
+    return new MemoryContent(bytes)
   }
 
   async ingest(digest: Digest): Promise<Ingest> {
@@ -69,13 +96,15 @@ export class DiskContentStore implements ContentStore {
     return { blobs: this.#sizes.size, bytes: this.#bytes }
   }
 
-  [Symbol.asyncDispose](): Promise<void> {
-    return Promise.resolve()
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#files[Symbol.asyncDispose]()
   }
 
   #forget(digest: Digest): void {
     this.#bytes -= this.#sizes.get(digest) ?? 0
     this.#sizes.delete(digest)
+    this.#small.delete(digest)
+    this.#files.forget(this.#pathOf(digest))
   }
 
   #pathOf(digest: Digest): string {
@@ -86,29 +115,40 @@ export class DiskContentStore implements ContentStore {
 
 class DiskContent implements Content {
   readonly size: number
-  readonly #file: FileHandle
+  readonly shared: object
+  readonly #file: OpenFile
 
-  constructor(file: FileHandle, size: number) {
+  constructor(file: OpenFile) {
     this.#file = file
-    this.size = size
+    this.size = file.size
+    this.shared = file
   }
 
   async read(target: Uint8Array, position: number): Promise<number> {
-    const { bytesRead } = await this.#file.read(target, 0, target.length, position)
+    const { bytesRead } = await this.#file.handle.read(target, 0, target.length, position)
     return bytesRead
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#file.close()
+    await this.#file.release()
   }
 }
 
-async function openIfThere(path: string): Promise<FileHandle | undefined> {
-  try {
-    return await open(path, 'r')
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
-    throw error
+class MemoryContent implements Content {
+  readonly size: number
+  readonly bytes: Buffer
+
+  constructor(bytes: Buffer) {
+    this.size = bytes.length
+    this.bytes = bytes
+  }
+
+  read(target: Uint8Array, position: number): Promise<number> {
+    return Promise.resolve(this.bytes.copy(target, 0, Math.min(position, this.size)))
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return Promise.resolve()
   }
 }
 

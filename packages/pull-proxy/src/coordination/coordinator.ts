@@ -1,6 +1,7 @@
 import type { Digest } from '../oci/digest.ts'
 import type { OciError } from '../oci/oci-error.ts'
 import type { Peer } from '../relay/peer.ts'
+import type { Pause, Place } from '../upstream/request-gate.ts'
 
 /** The right, and the duty, to fetch from upstream. Its methods never reject: coordination may fail, the fetch must not. */
 export interface Lead {
@@ -48,10 +49,22 @@ export interface Coordinator extends AsyncDisposable {
   /** @param group failures that concern this repository's credentials only are told within it */
   claim(digest: Digest, group: string): Claim
   /** Does some work once for the cluster and shares its JSON result for a while; without coordination just does it. */
-  share<T>(key: string, work: () => Promise<T>, options: ShareOptions): Promise<T>
+  share<T>(key: string, work: () => Promise<T>, options: ShareOptions): Promise<Shared<T>>
+  /** Leaves a JSON value for the whole cluster, for a while. Never rejects. */
+  publish(key: string, value: unknown, retainMs: number): Promise<void>
+  /** What was published or shared under a key last; undefined where there is nothing or nobody to ask. Never rejects. */
+  lookUp(key: string): Promise<Shared<unknown> | undefined>
+  /** Takes one of the cluster's places for requests to an upstream. Rejects with the signal's reason only. */
+  takePlace(key: string, limit: number, signal: AbortSignal): Promise<Place | Pause>
   /** This node's store no longer has these. Never rejects. */
   withdraw(digests: readonly Digest[]): Promise<void>
   status(): CoordinationStatus
+}
+
+/** A result, and how long ago it came about, in milliseconds. */
+export interface Shared<T> {
+  readonly value: T
+  readonly ageMs: number
 }
 
 export interface ShareOptions {

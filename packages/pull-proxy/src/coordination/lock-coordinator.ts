@@ -2,10 +2,12 @@ import { LockClient, LockError, LockFailedError } from '@layerlock/client'
 import type { FastifyBaseLogger } from 'fastify'
 import type { Digest } from '../oci/digest.ts'
 import { OciError } from '../oci/oci-error.ts'
-import type { Claim, CoordinationStatus, Coordinator, ShareOptions } from './coordinator.ts'
+import type { Pause, Place } from '../upstream/request-gate.ts'
+import type { Claim, CoordinationStatus, Coordinator, Shared, ShareOptions } from './coordinator.ts'
 import { CopyAnnouncer } from './copy-announcer.ts'
 import { Degradation } from './degradation.ts'
 import { failOptions, LockClaim, toldError } from './lock-claim.ts'
+import { NO_PLACE, takeLockPlace } from './lock-place.ts'
 
 export interface LockCoordinatorOptions {
   readonly url: string
@@ -77,7 +79,7 @@ export class LockCoordinator implements Coordinator {
     })
   }
 
-  async share<T>(key: string, work: () => Promise<T>, { retainMs, group, signal }: ShareOptions): Promise<T> {
+  async share<T>(key: string, work: () => Promise<T>, { retainMs, group, signal }: ShareOptions): Promise<Shared<T>> {
     if (this.#degradation.isOpen()) return this.#alone(work)
     let ours: OciError | undefined
     let done: { readonly value: T } | undefined
@@ -97,12 +99,13 @@ export class LockCoordinator implements Coordinator {
     try {
       // Within the time for one answer, which a long poll has not.
       await this.#locks.poll(key, { signal })
-      const { value } = await this.#locks.once(key, told, { retainMs, group, signal, timeoutMs: MAX_SHARE_WAIT_MS })
+      const options = { retainMs, group, signal, timeoutMs: MAX_SHARE_WAIT_MS }
+      const { value, ageMs } = await this.#locks.once(key, told, options)
       this.#degradation.recovered()
-      return value
+      return { value, ageMs }
     } catch (error) {
       // It could not be shared, but it is there.
-      if (done !== undefined) return done.value
+      if (done !== undefined) return { value: done.value, ageMs: 0 }
       signal.throwIfAborted()
       if (ours !== undefined || !(error instanceof LockError)) throw ours ?? error
       if (error instanceof LockFailedError) throw toldError(error.error, error.retryAfterMs)
@@ -110,6 +113,35 @@ export class LockCoordinator implements Coordinator {
       this.#degradation.failed()
       return this.#alone(work)
     }
+  }
+
+  async publish(key: string, value: unknown, retainMs: number): Promise<void> {
+    if (this.#degradation.isOpen()) return
+    const timeoutMs = this.#options.lockTimeoutMs
+    try {
+      await using lease = await this.#locks.acquire(key, { timeoutMs })
+      await lease.complete({ value, retainMs })
+    } catch (error) {
+      this.#options.logger.debug({ err: error, key }, 'a value could not be published')
+    }
+  }
+
+  async lookUp(key: string): Promise<Shared<unknown> | undefined> {
+    if (this.#degradation.isOpen()) return undefined
+    try {
+      const { outcome } = await this.#locks.poll(key, { signal: AbortSignal.timeout(this.#options.lockTimeoutMs) })
+      return outcome === undefined ? undefined : { value: outcome.value, ageMs: outcome.ageMs }
+    } catch (error) {
+      this.#options.logger.debug({ err: error, key }, 'a value could not be looked up')
+      return undefined
+    }
+  }
+
+  async takePlace(key: string, limit: number, signal: AbortSignal): Promise<Place | Pause> {
+    if (this.#degradation.isOpen()) return NO_PLACE
+    const { lockTimeoutMs, logger } = this.#options
+    const parts = { locks: this.#locks, degradation: this.#degradation, lockTimeoutMs, logger }
+    return takeLockPlace(parts, { key, limit, signal })
   }
 
   async withdraw(digests: readonly Digest[]): Promise<void> {
@@ -125,9 +157,9 @@ export class LockCoordinator implements Coordinator {
     await this.#locks.close()
   }
 
-  #alone<T>(work: () => Promise<T>): Promise<T> {
+  async #alone<T>(work: () => Promise<T>): Promise<Shared<T>> {
     this.#degradation.countPull()
-    return work()
+    return { value: await work(), ageMs: 0 }
   }
 
   #onSession({ id }: { readonly id: string }): void {

@@ -1,5 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Claim, ClaimAnswer, Coordinator, CoordinationStatus } from './coordinator.ts'
+import type { Place } from '../upstream/request-gate.ts'
+import type { Claim, ClaimAnswer, Coordinator, CoordinationStatus, Shared } from './coordinator.ts'
+import { NO_PLACE } from './lock-place.ts'
 
 /** A coordinator that answers what a test tells it to, and keeps what it was told. */
 export class ScriptedCoordinator implements Coordinator {
@@ -58,8 +60,20 @@ export class ScriptedCoordinator implements Coordinator {
     }
   }
 
-  share<T>(_key: string, work: () => Promise<T>): Promise<T> {
-    return work()
+  async share<T>(_key: string, work: () => Promise<T>): Promise<Shared<T>> {
+    return { value: await work(), ageMs: 0 }
+  }
+
+  publish(): Promise<void> {
+    return Promise.resolve()
+  }
+
+  lookUp(): Promise<Shared<unknown> | undefined> {
+    return Promise.resolve(undefined)
+  }
+
+  takePlace(): Promise<Place> {
+    return Promise.resolve(NO_PLACE)
   }
 
   withdraw(): Promise<void> {

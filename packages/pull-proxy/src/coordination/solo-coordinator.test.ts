@@ -14,9 +14,12 @@ test('share() does the work once for all who ask while it is done, and for a whi
   const solo = new SoloCoordinator()
   let runs = 0
   const work = () => Promise.resolve(++runs)
-  expect(await Promise.all([solo.share('a', work, share), solo.share('a', work, share)])).toEqual([1, 1])
-  expect(await solo.share('a', work, share)).toBe(1)
-  expect(await solo.share('b', work, share)).toBe(2)
+  expect(await Promise.all([solo.share('a', work, share), solo.share('a', work, share)])).toMatchObject([
+    { value: 1 },
+    { value: 1 },
+  ])
+  expect(await solo.share('a', work, share)).toMatchObject({ value: 1 })
+  expect(await solo.share('b', work, share)).toMatchObject({ value: 2 })
 })
 
 test('share() does the work again when its result is too old', async () => {
@@ -25,11 +28,11 @@ test('share() does the work again when its result is too old', async () => {
   const work = () => Promise.resolve(++runs)
   await solo.share('a', work, { ...share, retainMs: 0 })
   await new Promise((resolve) => setTimeout(resolve, 10))
-  expect(await solo.share('a', work, share)).toBe(2)
+  expect(await solo.share('a', work, share)).toMatchObject({ value: 2 })
 })
 
 test('share() does the work again after a failure', async () => {
   const solo = new SoloCoordinator()
   await expect(solo.share('a', () => Promise.reject(new Error('upstream failed')), share)).rejects.toThrow('upstream')
-  expect(await solo.share('a', () => Promise.resolve('found'), share)).toBe('found')
+  expect(await solo.share('a', () => Promise.resolve('found'), share)).toMatchObject({ value: 'found' })
 })

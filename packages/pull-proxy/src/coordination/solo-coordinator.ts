@@ -1,4 +1,6 @@
-import type { Claim, CoordinationStatus, Coordinator, Lead, ShareOptions } from './coordinator.ts'
+import type { Place } from '../upstream/request-gate.ts'
+import type { Claim, CoordinationStatus, Coordinator, Lead, Shared, ShareOptions } from './coordinator.ts'
+import { NO_PLACE } from './lock-place.ts'
 
 const LEAD: Lead = {
   completed: () => Promise.resolve(),
@@ -15,23 +17,53 @@ const CLAIM: Claim = {
   [Symbol.asyncDispose]: () => Promise.resolve(),
 }
 
+interface Result {
+  readonly value: Promise<unknown>
+  atMs: number
+  untilMs: number
+}
+
+/** How many results are kept at the most. */
+const MAX_RESULTS = 10_000
+
 /** For a proxy without a lock server: there is nobody to ask, and every flight is granted. */
 export class SoloCoordinator implements Coordinator {
   /** Work that is done now, and results that are shared for a while. */
-  readonly #shared = new Map<string, Promise<unknown>>()
+  readonly #results = new Map<string, Result>()
 
   claim(): Claim {
     return CLAIM
   }
 
-  share<T>(key: string, work: () => Promise<T>, { retainMs }: ShareOptions): Promise<T> {
-    const known = this.#shared.get(key)
-    if (known !== undefined) return known as Promise<T>
-    const result = work()
-    this.#shared.set(key, result)
-    const forget = () => this.#shared.delete(key)
-    result.then(() => setTimeout(forget, retainMs).unref(), forget)
-    return result
+  async share<T>(key: string, work: () => Promise<T>, { retainMs }: ShareOptions): Promise<Shared<T>> {
+    const known = this.#results.get(key)
+    if (known !== undefined && performance.now() < known.untilMs) {
+      const value = (await known.value) as T
+      return { value, ageMs: Math.max(0, performance.now() - known.atMs) }
+    }
+    const result: Result = { value: work(), atMs: Infinity, untilMs: Infinity }
+    this.#keep(key, result)
+    try {
+      const value = (await result.value) as T
+      result.atMs = performance.now()
+      result.untilMs = result.atMs + retainMs
+      return { value, ageMs: 0 }
+    } catch (error) {
+      this.#results.delete(key)
+      throw error
+    }
+  }
+
+  publish(): Promise<void> {
+    return Promise.resolve()
+  }
+
+  lookUp(): Promise<undefined> {
+    return Promise.resolve(undefined)
+  }
+
+  takePlace(): Promise<Place> {
+    return Promise.resolve(NO_PLACE)
   }
 
   withdraw(): Promise<void> {
@@ -44,5 +76,15 @@ export class SoloCoordinator implements Coordinator {
 
   [Symbol.asyncDispose](): Promise<void> {
     return Promise.resolve()
+  }
+
+  /** The oldest results make room, but for those that are still to come. */
+  #keep(key: string, result: Result): void {
+    this.#results.delete(key)
+    this.#results.set(key, result)
+    for (const [other, { untilMs }] of this.#results) {
+      if (this.#results.size <= MAX_RESULTS) return
+      if (untilMs !== Infinity) this.#results.delete(other)
+    }
   }
 }

@@ -9,7 +9,7 @@ import { describe } from '../upstream/http-exchange.ts'
 import { type FetchRequest, groupOf } from './fetch-request.ts'
 import { fillFromUpstream, pour } from './fill.ts'
 import type { Flight } from './flight.ts'
-import { pause } from './pause.ts'
+import { pause } from '../pause.ts'
 
 export interface BlobFetcherOptions {
   readonly coordinator: Coordinator

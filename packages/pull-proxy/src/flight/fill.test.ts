@@ -151,9 +151,20 @@ test.each([
   [403, 'DENIED'],
   [429, 'TOOMANYREQUESTS'],
 ])('fillFromUpstream() does not try again what upstream refuses with %i', async (status, code) => {
-  const filled = await fill(() => ({ kind: 'status', status }))
+  const filled = await fill(() => ({ kind: 'status', status, headers: { 'Retry-After': '60' } }))
   expect(filled.error).toMatchObject({ code })
   expect(filled.registry.requests.countOf()).toBe(1)
+})
+
+test('fillFromUpstream() sits out a short pause that upstream asks for, and goes on where it was', async () => {
+  const filled = await fill(({ nth }) => {
+    if (nth === 1) return { kind: 'cut', afterBytes: 100_000 }
+    return nth === 2 ? { kind: 'status', status: 429, headers: { 'Retry-After': '1' } } : undefined
+  })
+  expect(filled.error).toBeUndefined()
+  const [, limited, resumed] = filled.registry.requests.all
+  expect(resumed).toMatchObject({ range: limited!.range, status: 206 })
+  expect(resumed!.startedMs - limited!.startedMs).toBeGreaterThan(990)
 })
 
 test('fillFromUpstream() tries again after a 503', async () => {

@@ -5,9 +5,10 @@ import type { ProxyStats, ReceivedFrom } from '../status/proxy-stats.ts'
 import { describe } from '../upstream/http-exchange.ts'
 import { StoreWriteError } from '../content/store-write-error.ts'
 import { batches } from './batches.ts'
+import { DEFAULT_PAUSE_MS, MAX_SILENT_PAUSE_MS } from '../upstream/request-gate.ts'
 import type { FetchRequest } from './fetch-request.ts'
 import type { Flight } from './flight.ts'
-import { pause } from './pause.ts'
+import { pause } from '../pause.ts'
 
 export interface FillContext {
   readonly stats: ProxyStats
@@ -15,8 +16,6 @@ export interface FillContext {
   readonly signal: AbortSignal
 }
 
-/** How often in a row upstream may fail without sending a single byte. */
-const MAX_FRUITLESS_TRIES = 3
 const FIRST_PAUSE_MS = 200
 
 /**
@@ -34,22 +33,29 @@ export async function fillFromUpstream(flight: Flight, request: FetchRequest, co
       return
     } catch (error) {
       signal.throwIfAborted()
-      if (!(error instanceof OciError) || error.code !== 'UNKNOWN') throw error
+      if (!isWorthAnotherTry(error)) throw error
       fruitless = flight.written > before ? 0 : fruitless + 1
-      if (fruitless >= MAX_FRUITLESS_TRIES) throw error
+      if (fruitless >= request.upstream.retries) throw error
       logger.warn({ digest: flight.digest, at: flight.written, err: error }, 'upstream failed; trying again')
       await pause(Math.random() * FIRST_PAUSE_MS * 2 ** fruitless, signal)
     }
   }
 }
 
+/** A short pause that upstream wants is sat out before the next request, by all of them. */
+function isWorthAnotherTry(error: unknown): boolean {
+  if (!(error instanceof OciError)) return false
+  if (error.code === 'TOOMANYREQUESTS') return (error.retryAfterMs ?? DEFAULT_PAUSE_MS) <= MAX_SILENT_PAUSE_MS
+  return error.code === 'UNKNOWN'
+}
+
 async function fillOnce(flight: Flight, request: FetchRequest, { stats, signal }: FillContext): Promise<void> {
   if (flight.total !== undefined && flight.written === flight.total) return
-  const { upstream, repository, kind } = request
+  const { upstream, kind, knownSize = flight.total } = request
   const content = { kind, digest: flight.digest }
-  const opened = await upstream.open(repository, content, { offset: flight.written, signal })
+  const opened = await upstream.open(request, content, { offset: flight.written, knownSize, signal })
   try {
-    const size = opened.size ?? (await upstream.sizeOf(repository, kind, flight.digest, signal))
+    const { size } = opened
     if (flight.total !== undefined && flight.total !== size) {
       // Upstream is the one to believe: a peer that named another size sent bytes of something else.
       await flight.restart()

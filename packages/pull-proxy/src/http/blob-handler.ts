@@ -1,22 +1,32 @@
 import type { ServerResponse } from 'node:http'
+import type { AccessGate } from '../access/access-gate.ts'
 import type { Flights } from '../flight/flights.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { ProxyStats } from '../status/proxy-stats.ts'
 import type { Target } from '../upstream/upstreams.ts'
 import { isNotModified } from './conditional.ts'
+import type { ManifestCache } from './manifest-cache.ts'
 import { sendContent } from './send-content.ts'
+
+export interface BlobHandlerOptions {
+  readonly flights: Flights
+  readonly gate: AccessGate
+  /** Knows the sizes of blobs whose manifests went by. */
+  readonly cache: ManifestCache
+  readonly stats: ProxyStats
+}
 
 /** Answers `GET` and `HEAD` of `/v2/<name>/blobs/<digest>`. */
 export class BlobHandler {
-  readonly #flights: Flights
-  readonly #stats: ProxyStats
+  readonly #options: BlobHandlerOptions
 
-  constructor(flights: Flights, stats: ProxyStats) {
-    this.#flights = flights
-    this.#stats = stats
+  constructor(options: BlobHandlerOptions) {
+    this.#options = options
   }
 
   async handle(target: Target, digest: Digest, response: ServerResponse, signal: AbortSignal): Promise<void> {
+    const { flights, gate, cache, stats } = this.#options
+    await gate.admit(target, 'blobs', digest)
     const headers = {
       'content-type': 'application/octet-stream',
       'docker-content-digest': digest,
@@ -29,18 +39,18 @@ export class BlobHandler {
     // A `HEAD` asks for the size only; it is no reason to fetch the blob.
     const opened =
       response.req.method === 'HEAD'
-        ? await this.#flights.peek(digest)
-        : await this.#flights.open(digest, { ...target, kind: 'blobs' })
+        ? await flights.peek(digest)
+        : await flights.open(digest, { ...target, kind: 'blobs', knownSize: cache.sizeOf(digest) })
     if (opened === undefined) {
-      const size = await target.upstream.sizeOf(target.repository, 'blobs', digest, signal)
+      const size = await target.upstream.sizeOf(target, 'blobs', digest, signal)
       const all = { ...headers, 'content-length': size, 'accept-ranges': 'bytes', 'x-layerlock-source': 'upstream' }
       response.writeHead(200, all).end()
       return
     }
     const { source } = opened
     await using content = opened.content
-    this.#stats.responses[source]++
-    const onSent = (bytes: number) => this.#stats.sent('clients', bytes)
+    stats.responses[source]++
+    const onSent = (bytes: number) => stats.sent('clients', bytes)
     await sendContent({ response, content, headers: { ...headers, 'x-layerlock-source': source }, onSent })
   }
 }

@@ -4,16 +4,16 @@ import { discard } from '../upstream/http-exchange.ts'
 import type { Target } from '../upstream/upstreams.ts'
 
 /** Headers of a list that clients need. */
-const PASSED_ON = ['content-type', 'content-length', 'oci-filters-applied'] as const
+const PASSED_ON = ['content-type', 'content-length', 'oci-filters-applied', 'warning'] as const
 
 /** Passes lists through from upstream: tags and referrers change at any time, so they are not kept. */
 export class ListHandler {
   async handle(target: Target, path: string, url: URL, response: ServerResponse, signal: AbortSignal): Promise<void> {
-    const { upstream, repository } = target
+    const { upstream } = target
     const query = new URLSearchParams(url.searchParams)
     query.delete('ns')
     const search = query.size === 0 ? '' : `?${query.toString()}`
-    const list = await upstream.list(repository, path, search, signal)
+    const list = await upstream.list(target, path, search, signal)
     const headers: Record<string, string> = { 'x-layerlock-source': 'upstream' }
     for (const name of PASSED_ON) if (list.headers[name] !== undefined) headers[name] = list.headers[name]
     const link = ownLink(list.headers['link'], url)

@@ -1,11 +1,16 @@
+import { lookup } from 'node:dns/promises'
 import type { AddressInfo } from 'node:net'
+import { Server as TlsServer } from 'node:tls'
 import type { FastifyInstance } from 'fastify'
 
 /** Listens, and resolves with the URL. @throws when the address is taken or not this machine's */
 export async function listenOn(app: FastifyInstance, { host, port }: { host: string; port: number }): Promise<string> {
-  await app.listen({ host, port })
+  // One address: Fastify would open a server for each that a name has, and look after the first of them only.
+  const { address: listenHost } = await lookup(host)
+  await app.listen({ host: listenHost, port })
   const { address, family, port: actual } = app.server.address() as AddressInfo
-  return `http://${family === 'IPv6' ? `[${address}]` : address}:${actual}`
+  const scheme = app.server instanceof TlsServer ? 'https' : 'http'
+  return `${scheme}://${family === 'IPv6' ? `[${address}]` : address}:${actual}`
 }
 
 /**

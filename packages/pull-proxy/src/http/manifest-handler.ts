@@ -1,69 +1,108 @@
 import type { ServerResponse } from 'node:http'
-import type { Content } from '../content/content-store.ts'
-import type { TagResolver } from '../coordination/tag-resolver.ts'
-import type { Flights } from '../flight/flights.ts'
+import type { AccessGate } from '../access/access-gate.ts'
+import type { Flights, Opened } from '../flight/flights.ts'
 import type { Digest } from '../oci/digest.ts'
-import { MANIFEST_MAX_BYTES, manifestTypeOf } from '../oci/manifest.ts'
-import { OciError } from '../oci/oci-error.ts'
 import { parseReference } from '../oci/reference.ts'
 import type { ProxyStats } from '../status/proxy-stats.ts'
+import type { TagResolver } from '../tags/tag-resolver.ts'
+import type { TagTarget } from '../upstream/registry-client.ts'
 import type { Target } from '../upstream/upstreams.ts'
 import { isNotModified } from './conditional.ts'
+import type { Manifest, ManifestCache } from './manifest-cache.ts'
+
+export interface ManifestHandlerOptions {
+  readonly flights: Flights
+  readonly tags: TagResolver
+  readonly gate: AccessGate
+  readonly cache: ManifestCache
+  readonly stats: ProxyStats
+}
+
+interface Found extends Manifest {
+  readonly digest: Digest
+  readonly source: Opened['source']
+}
 
 /** Answers `GET` and `HEAD` of `/v2/<name>/manifests/<reference>`. */
 export class ManifestHandler {
-  readonly #flights: Flights
-  readonly #tags: TagResolver
-  readonly #stats: ProxyStats
+  readonly #options: ManifestHandlerOptions
 
-  constructor(flights: Flights, tags: TagResolver, stats: ProxyStats) {
-    this.#flights = flights
-    this.#tags = tags
-    this.#stats = stats
+  constructor(options: ManifestHandlerOptions) {
+    this.#options = options
   }
 
   async handle(target: Target, text: string, response: ServerResponse, signal: AbortSignal): Promise<void> {
     const reference = parseReference(text)
-    const digest =
-      reference.kind === 'digest' ? reference.digest : (await this.#tags.resolve(target, reference.tag, signal)).digest
-    const etag = `"${digest}"`
-    if (isNotModified(response.req, etag)) {
-      response.writeHead(304, { 'docker-content-digest': digest, etag }).end()
-      return
+    if (reference.kind === 'tag') return this.#answerTag(target, reference.tag, response, signal)
+    await this.#options.gate.admit(target, 'manifests', reference.digest)
+    if (answeredNotModified(response, reference.digest)) return
+    this.#send(response, await this.#find(target, reference.digest))
+  }
+
+  /** A tag is answered only with a manifest that can be served: the one that it names now, or the last that was. */
+  async #answerTag(target: Target, tag: string, response: ServerResponse, signal: AbortSignal): Promise<void> {
+    const { gate, tags } = this.#options
+    const proof = await gate.admit(target, 'manifests', tag)
+    let resolved: TagTarget
+    let found: Found
+    try {
+      resolved = await tags.resolve(target, tag, proof, signal)
+      gate.contains(target, resolved.digest)
+      if (answeredNotModified(response, resolved.digest)) return
+      found = await this.#find(target, resolved.digest)
+    } catch (error) {
+      if (await this.#answerStale(target, tag, response, error)) return
+      throw error
     }
-    await this.#send(target, digest, response)
+    this.#send(response, found)
+    await tags.served(target, tag, resolved)
+  }
+
+  /** Answers with what the tag named last, if that is allowed and can be had. */
+  async #answerStale(target: Target, tag: string, response: ServerResponse, failure: unknown): Promise<boolean> {
+    const { tags, gate, stats } = this.#options
+    const last = await tags.lastKnown(target, tag, failure)
+    if (last === undefined) return false
+    const { digest } = last.target
+    gate.contains(target, digest)
+    const found = await this.#find(target, digest).catch(() => undefined)
+    if (found === undefined) return false
+    const { upstream } = target
+    stats.staleTag(upstream.name)
+    const ageS = Math.round(last.ageMs / 1_000)
+    response.setHeader('warning', `299 - "${upstream.name} did not say what ${tag} names: this was ${ageS} s ago"`)
+    if (!answeredNotModified(response, digest)) this.#send(response, found)
+    return true
   }
 
   /** A manifest is small and named by its digest: it is fetched for a `HEAD` too, so that what is answered can be had. */
-  async #send(target: Target, digest: Digest, response: ServerResponse): Promise<void> {
-    const { content: opened, source } = await this.#flights.open(digest, { ...target, kind: 'manifests' })
+  async #find(target: Target, digest: Digest): Promise<Found> {
+    const { cache, flights } = this.#options
+    const cached = cache.get(digest)
+    if (cached !== undefined) return { ...cached, digest, source: 'store' }
+    const { content: opened, source } = await flights.open(digest, { ...target, kind: 'manifests' })
     await using content = opened
-    this.#stats.responses[source]++
-    const bytes = await readWhole(content)
+    return { ...(await cache.read(digest, content)), digest, source }
+  }
+
+  #send(response: ServerResponse, { bytes, mediaType, digest, source }: Found): void {
+    const { stats } = this.#options
+    stats.responses[source]++
     response.writeHead(200, {
-      'content-type': manifestTypeOf(bytes),
+      'content-type': mediaType,
       'content-length': bytes.length,
       'docker-content-digest': digest,
       etag: `"${digest}"`,
       'x-layerlock-source': source,
     })
-    if (response.req.method === 'HEAD') {
-      response.end()
-      return
-    }
-    response.end(bytes, () => this.#stats.sent('clients', bytes.length))
+    if (response.req.method === 'HEAD') response.end()
+    else response.end(bytes, () => stats.sent('clients', bytes.length))
   }
 }
 
-async function readWhole(content: Content): Promise<Buffer> {
-  if (content.size > MANIFEST_MAX_BYTES) {
-    throw new OciError('MANIFEST_INVALID', `the manifest has ${content.size} bytes, more than ${MANIFEST_MAX_BYTES}`)
-  }
-  const bytes = Buffer.allocUnsafeSlow(content.size)
-  for (let position = 0; position < bytes.length;) {
-    const count = await content.read(bytes.subarray(position), position)
-    if (count === 0) throw new OciError('UNKNOWN', 'the manifest ends too early')
-    position += count
-  }
-  return bytes
+function answeredNotModified(response: ServerResponse, digest: Digest): boolean {
+  const etag = `"${digest}"`
+  if (!isNotModified(response.req, etag)) return false
+  response.writeHead(304, { 'docker-content-digest': digest, etag }).end()
+  return true
 }

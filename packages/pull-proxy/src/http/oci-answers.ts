@@ -17,6 +17,7 @@ export function sendOciError(response: ServerResponse, error: unknown, logger: F
     'content-length': body.length,
   }
   if (known.retryAfterMs !== undefined) headers['retry-after'] = Math.ceil(known.retryAfterMs / 1_000)
+  if (known.challenge !== undefined) headers['www-authenticate'] = known.challenge
   response.writeHead(known.status, headers)
   response.end(response.req.method === 'HEAD' ? undefined : body)
 }

@@ -1,10 +1,13 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { FastifyBaseLogger, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { visitorOf } from '../access/visitor.ts'
 import { parseDigest } from '../oci/digest.ts'
 import { type DistributionPath, parseDistributionPath } from '../oci/distribution-path.ts'
 import { OciError } from '../oci/oci-error.ts'
+import type { ProxyTls } from '../proxy-options.ts'
 import type { Upstreams } from '../upstream/upstreams.ts'
 import type { BlobHandler } from './blob-handler.ts'
+import type { ClientAuth } from './client-auth.ts'
 import { createApp } from './create-app.ts'
 import type { ListHandler } from './list-handler.ts'
 import type { ManifestHandler } from './manifest-handler.ts'
@@ -15,6 +18,10 @@ export interface PullAppOptions {
   readonly blobs: BlobHandler
   readonly manifests: ManifestHandler
   readonly lists: ListHandler
+  /** Who may use the proxy. Default: all who reach it. */
+  readonly auth?: ClientAuth | undefined
+  /** With it the face speaks https. */
+  readonly tls?: ProxyTls | undefined
   readonly logger: FastifyBaseLogger
 }
 
@@ -26,7 +33,7 @@ export function createPullApp(options: PullAppOptions): FastifyInstance {
   }
   // What Fastify itself would refuse (methods, paths and media types that it does not know) has our answers too.
   const refuse = (_error: Error, request: FastifyRequest, reply: FastifyReply) => answer(request, reply)
-  const app = createApp(options.logger, { frameworkErrors: refuse })
+  const app = createApp(options.logger, { frameworkErrors: refuse, tls: options.tls })
   app.setErrorHandler(refuse)
   app.setNotFoundHandler(answer)
   // Bodies are of no use to anybody here, but must be read: unread bytes turn a plain close into a reset.
@@ -45,6 +52,7 @@ async function handle(request: IncomingMessage, response: ServerResponse, option
   response.once('close', () => gone.abort())
   response.setHeader('docker-distribution-api-version', 'registry/2.0')
   try {
+    if (options.auth !== undefined) await options.auth.check(response)
     const url = URL.parse(request.url ?? '/', 'http://proxy')
     if (url === null) throw new OciError('NAME_INVALID', 'what is asked for is no URL')
     if (request.method !== 'GET' && request.method !== 'HEAD') {
@@ -63,13 +71,17 @@ async function route(
   response: ServerResponse,
   { upstreams, blobs, manifests, lists, signal }: PullAppOptions & { readonly signal: AbortSignal },
 ): Promise<void> {
+  const ns = url.searchParams.get('ns') ?? undefined
+  const visitor = visitorOf(response.req.headers.authorization)
   if (path.kind === 'base') {
+    const upstream = upstreams.meant(ns)
+    if (upstream?.passthrough === true) await upstream.ping(visitor, signal)
     response.writeHead(200, { 'content-type': 'application/json', 'content-length': 2 })
     response.end(response.req.method === 'HEAD' ? undefined : '{}')
     return
   }
-  const ns = url.searchParams.get('ns') ?? undefined
-  const target = upstreams.resolve(path.name, ns)
+  const resolved = upstreams.resolve(path.name, ns)
+  const target = resolved.upstream.passthrough ? { ...resolved, visitor } : resolved
   if (ns !== undefined) response.setHeader('oci-namespace', ns)
   switch (path.kind) {
     case 'blobs':

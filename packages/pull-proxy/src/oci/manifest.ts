@@ -30,3 +30,15 @@ function parseObject(bytes: Uint8Array): Record<string, unknown> {
     return {}
   }
 }
+
+/** The sizes of everything that a manifest or an index names, by digest. What makes no sense is left out. */
+export function sizesOf(bytes: Uint8Array): Map<string, number> {
+  const { config, layers, manifests } = parseObject(bytes)
+  const descriptors = [config, layers, manifests].flat().filter((each) => typeof each === 'object' && each !== null)
+  const sizes = new Map<string, number>()
+  for (const { digest, size } of descriptors as Record<string, unknown>[]) {
+    if (typeof digest === 'string' && Number.isSafeInteger(size) && (size as number) >= 0)
+      sizes.set(digest, size as number)
+  }
+  return sizes
+}

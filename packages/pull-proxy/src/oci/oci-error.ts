@@ -19,6 +19,8 @@ export type OciErrorCode = keyof typeof STATUS_OF_CODE
 export interface OciErrorOptions extends ErrorOptions {
   /** When to try again, in milliseconds. */
   readonly retryAfterMs?: number | undefined
+  /** What the client should answer with its credentials (`WWW-Authenticate`), with `UNAUTHORIZED`. */
+  readonly challenge?: string | undefined
 }
 
 /** An error that goes out to the client in the envelope of the distribution-spec ("Error Codes"). */
@@ -26,11 +28,13 @@ export class OciError extends Error {
   override readonly name = 'OciError'
   readonly code: OciErrorCode
   readonly retryAfterMs: number | undefined
+  readonly challenge: string | undefined
 
-  constructor(code: OciErrorCode, message: string, { retryAfterMs, ...options }: OciErrorOptions = {}) {
+  constructor(code: OciErrorCode, message: string, { retryAfterMs, challenge, ...options }: OciErrorOptions = {}) {
     super(message, options)
     this.code = code
     this.retryAfterMs = retryAfterMs
+    this.challenge = challenge
   }
 
   get status(): number {

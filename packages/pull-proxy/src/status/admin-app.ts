@@ -3,6 +3,8 @@ import { createApp } from '../http/create-app.ts'
 import type { ContentStore } from '../content/content-store.ts'
 import type { Coordinator } from '../coordination/coordinator.ts'
 import type { Flights } from '../flight/flights.ts'
+import { processMetrics } from './process-metrics.ts'
+import { createProxyMetrics } from './proxy-metrics.ts'
 import type { ProxyStats } from './proxy-stats.ts'
 
 export interface AdminAppOptions {
@@ -32,9 +34,16 @@ export function createAdminApp(options: AdminAppOptions): FastifyInstance {
       upstreamRequests: stats.upstreamRequests,
       responses: stats.responses,
       degraded: { active: degraded, pulls: degradedPulls },
+      rateLimits: Object.fromEntries(stats.upstreams.rateLimits),
       inflight: await flights.status(),
       store: store.totals(),
     }
+  })
+  const ofProcess = processMetrics()
+  const ofProxy = createProxyMetrics(options)
+  app.get('/metrics', async (_request, reply) => {
+    const texts = await Promise.all([ofProxy.metrics(), ofProcess.metrics()])
+    return reply.type(ofProxy.contentType).send(texts.join('\n'))
   })
   return app
 }

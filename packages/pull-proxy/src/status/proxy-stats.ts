@@ -1,3 +1,5 @@
+import { type RateLimit, UpstreamStats } from './upstream-stats.ts'
+
 /** Where bytes of content came from. */
 export type ReceivedFrom = 'upstream' | 'peer'
 
@@ -6,6 +8,12 @@ export class ProxyStats {
   readonly bytes = { upstream: 0, peer: 0, served: 0, relayed: 0 }
   readonly upstreamRequests = { blobs: 0, manifests: 0, tokens: 0 }
   readonly responses = { store: 0, inflight: 0, peer: 0, upstream: 0 }
+  readonly upstreams: UpstreamStats
+
+  /** @param upstreams the names of those that are configured */
+  constructor(upstreams: readonly string[] = []) {
+    this.upstreams = new UpstreamStats(upstreams)
+  }
 
   received(from: ReceivedFrom, bytes: number): void {
     this.bytes[from] += bytes
@@ -19,5 +27,20 @@ export class ProxyStats {
 
   upstreamRequest(kind: 'blobs' | 'manifests' | 'tokens'): void {
     this.upstreamRequests[kind]++
+  }
+
+  /** An upstream has said how many requests it still takes. */
+  rateLimit(upstream: string, limit: RateLimit): void {
+    this.upstreams.rateLimit(upstream, limit)
+  }
+
+  /** An upstream answered 429. */
+  rateLimited(upstream: string): void {
+    this.upstreams.countRateLimited(upstream)
+  }
+
+  /** A tag was answered with what it named last, because upstream did not say what it names now. */
+  staleTag(upstream: string): void {
+    this.upstreams.countStaleTag(upstream)
   }
 }

@@ -1,6 +1,10 @@
 import type { Readable } from 'node:stream'
-import { Agent, type Dispatcher } from 'undici'
+import type { Dispatcher } from 'undici'
 import { OciError } from '../oci/oci-error.ts'
+import { AddressGuard } from './address-guard.ts'
+import { Connections } from './connections.ts'
+import type { Environment } from './environment-proxy.ts'
+import { redirectedHeaders, redirectTarget } from './redirect.ts'
 import type { UpstreamTls } from './upstream-options.ts'
 
 /** How long an upstream may take, in milliseconds. */
@@ -20,6 +24,15 @@ export const DEFAULT_UPSTREAM_TIMEOUTS: UpstreamTimeouts = Object.freeze({
 export interface HttpExchangeOptions {
   readonly timeouts: UpstreamTimeouts
   readonly tls?: UpstreamTls | undefined
+  /**
+   * Reaches public hosts only, and only by https, whoever names them. Where an HTTP proxy stands in between, it is the
+   * proxy that resolves names: then only local names, and addresses that stand in a URL, can be refused here. Default false.
+   */
+  readonly publicOnly?: boolean | undefined
+  /** What `publicOnly` goes by. Default: the system's resolver, and public addresses as the IANA lists them. */
+  readonly guard?: AddressGuard | undefined
+  /** Where proxies are named; see {@link EnvironmentProxy}. Default: the process's. */
+  readonly environment?: Environment | undefined
 }
 
 export interface ExchangeRequest {
@@ -43,72 +56,108 @@ export interface ExchangeResponse {
 }
 
 const MAX_REDIRECTS = 5
-const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308])
+/** What is read of an unwanted body to keep its connection; a larger one costs more than a new connection. */
+const MAX_DRAINED_BYTES = 64 * 1024
+const MAX_DRAIN_MS = 1_000
 
 /** Plain HTTP to upstreams: connections, time limits, redirects. Knows nothing of registries. */
 export class HttpExchange implements AsyncDisposable {
-  readonly #agent: Agent
+  readonly #connections: Connections
+  readonly #timeouts: UpstreamTimeouts
+  readonly #guard: AddressGuard | undefined
+  readonly #insecure: boolean
 
-  constructor({ timeouts: { connectMs, headersMs, idleMs } }: HttpExchangeOptions) {
-    this.#agent = new Agent({ connect: { timeout: connectMs }, headersTimeout: headersMs, bodyTimeout: idleMs })
+  /** @throws {Error} for certificates that are none, and for a proxy in the environment that cannot be used */
+  constructor({ timeouts, tls, publicOnly, guard, environment = process.env }: HttpExchangeOptions) {
+    this.#timeouts = timeouts
+    this.#insecure = tls?.insecure === true
+    this.#guard = publicOnly === true ? (guard ?? new AddressGuard()) : undefined
+    this.#connections = new Connections({
+      connectMs: timeouts.connectMs,
+      tls,
+      environment,
+      lookup: this.#guard?.lookup,
+    })
   }
 
   /**
-   * Sends a request and follows redirects. The same headers go to each hop, a `Range` too, but to another host no
-   * `Authorization`: storage behind a registry refuses it, and it is none of that host's business.
+   * Sends a request and follows redirects. The same headers go to each hop of the same scheme, host and port; another one
+   * is told no more than what content is wanted, and no credentials: storage behind a registry refuses them, and they are
+   * none of that host's business.
    *
-   * @throws {OciError} `UNKNOWN` when there is no answer
+   * @throws {OciError} `UNKNOWN` when there is no answer, `DENIED` for a host that `publicOnly` refuses
    */
   async send(request: ExchangeRequest): Promise<ExchangeResponse> {
     let { url, headers } = request
-    for (let hop = 0; hop <= MAX_REDIRECTS; hop++) {
+    const visited = new Set<string>()
+    while (visited.size <= MAX_REDIRECTS) {
+      visited.add(url.href)
       const response = await this.#sendOnce({ ...request, url, headers })
-      const location = response.headers['location']
       if (request.redirect === 'manual' || request.method === 'POST') return response
-      if (!REDIRECTS.has(response.status) || location === undefined) return response
-      discard(response)
-      const target = URL.parse(location, url.href)
-      if (target === null || !/^https?:$/.test(target.protocol)) {
-        throw new OciError('UNKNOWN', `${url.host} redirects to something that is no http URL`)
-      }
-      if (url.protocol === 'https:' && target.protocol === 'http:') {
-        throw new OciError('UNKNOWN', `${url.host} redirects from https to http`)
-      }
-      if (target.host !== url.host) headers = withoutAuthorization(headers)
+      const target = this.#redirectTarget(response)
+      if (target === undefined) return response
+      if (visited.has(target.href)) throw new OciError('UNKNOWN', `${url.host} redirects in a circle`)
+      headers = redirectedHeaders(headers, { from: url, to: target })
       url = target
     }
     throw new OciError('UNKNOWN', `${request.url.host} redirects more than ${MAX_REDIRECTS} times`)
   }
 
+  #redirectTarget(response: ExchangeResponse): URL | undefined {
+    try {
+      const target = redirectTarget(response, this.#insecure)
+      if (target !== undefined) discard(response)
+      return target
+    } catch (error) {
+      discard(response)
+      throw error
+    }
+  }
+
   async #sendOnce({ method, url, headers, body, signal }: ExchangeRequest): Promise<ExchangeResponse> {
+    this.#guard?.check(url)
+    const { dispatcher, proxy } = this.#connections.for(url)
     let response: Dispatcher.ResponseData
     try {
-      // Content must come as it is: its digest is that of the bytes as stored.
-      const sent = { 'accept-encoding': 'identity', 'user-agent': 'layerlock', ...headers }
-      response = await this.#agent.request({
+      const answering = dispatcher.request({
         origin: url.origin,
         path: url.pathname + url.search,
         method,
-        headers: sent,
+        // Content must come as it is: its digest is that of the bytes as stored.
+        headers: { 'accept-encoding': 'identity', 'user-agent': 'layerlock', ...headers },
         body: body ?? null,
         signal,
+        headersTimeout: this.#timeouts.headersMs,
+        bodyTimeout: this.#timeouts.idleMs,
       })
+      response = await orAborted(answering, signal)
     } catch (cause) {
       signal.throwIfAborted()
-      throw new OciError('UNKNOWN', `${url.host} gives no answer: ${describe(cause)}`, { cause })
+      if (cause instanceof OciError) throw cause
+      const via = proxy === undefined ? '' : ` through the proxy ${proxy.host}`
+      throw new OciError('UNKNOWN', `${url.host} gives no answer${via}: ${describe(cause)}`, { cause })
     }
+    // It may fail before somebody reads it; who does is told all the same.
+    response.body.on('error', () => undefined)
     return { status: response.statusCode, headers: singleValues(response.headers), body: response.body, url }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#agent.destroy()
+    await this.#connections[Symbol.asyncDispose]()
   }
 }
 
-/** Lets go of a response whose body nobody wants. */
-export function discard({ body }: ExchangeResponse): void {
+/** Lets go of a response whose body nobody wants, and of its connection only when the body is long or slow. */
+export function discard({ body, headers }: ExchangeResponse): void {
   body.on('error', () => undefined)
-  body.destroy()
+  if (Number(headers['content-length'] ?? 0) > MAX_DRAINED_BYTES) return void body.destroy()
+  const timer = setTimeout(() => body.destroy(), MAX_DRAIN_MS).unref()
+  body.once('close', () => clearTimeout(timer))
+  let drained = 0
+  body.on('data', ({ length }: Buffer) => {
+    drained += length
+    if (drained > MAX_DRAINED_BYTES) body.destroy()
+  })
 }
 
 /** Reads a body of which no more than `maxBytes` are wanted. @throws {OciError} when it is larger, or breaks off */
@@ -135,8 +184,16 @@ export function describe(error: unknown): string {
   return error.message === '' ? error.name : error.message
 }
 
-function withoutAuthorization(headers: Readonly<Record<string, string>>): Record<string, string> {
-  return Object.fromEntries(Object.entries(headers).filter(([name]) => name.toLowerCase() !== 'authorization'))
+/** A request that is still without a connection would be told of its abort only when the attempt to connect is over. */
+async function orAborted<T>(answering: Promise<T>, signal: AbortSignal): Promise<T> {
+  const aborted = Promise.withResolvers<never>()
+  const abort = (): void => aborted.reject(signal.reason)
+  signal.addEventListener('abort', abort, { once: true })
+  try {
+    return await Promise.race([answering, aborted.promise])
+  } finally {
+    signal.removeEventListener('abort', abort)
+  }
 }
 
 function singleValues(headers: Record<string, string | string[] | undefined>): Record<string, string> {

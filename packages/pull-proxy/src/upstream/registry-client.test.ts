@@ -19,6 +19,7 @@ import { createRegistryClient } from './registry-client.testbed.ts'
 import type { OpenedContent, RegistryClient } from './registry-client.ts'
 
 const repository = parseRepository('library/app')
+const scope = { repository }
 const sizeBytes = 200 * 1024
 const { signal } = new AbortController()
 
@@ -45,7 +46,7 @@ async function startRegistry(options: Parameters<typeof startRegistryServer>[0] 
 }
 
 function open(client: RegistryClient, offset = 0): Promise<OpenedContent> {
-  return client.open(repository, { kind: 'blobs', digest }, { offset, signal })
+  return client.open(scope, { kind: 'blobs', digest }, { offset, signal })
 }
 
 /** The digest of all that an opened body sends. */
@@ -93,12 +94,25 @@ describe('open()', () => {
     opened.body.on('error', () => undefined).destroy()
   })
 
-  test('does not know the size where upstream does not tell it', async () => {
+  test('learns the size by a HEAD where the answer does not tell it', async () => {
+    await using registry = await startRegistry({
+      fault: ({ method }) => (method === 'GET' ? { kind: 'noContentLength' } : undefined),
+    })
+    await using client = createRegistryClient(registry.url, { concurrency: 1 })
+    const opened = await open(client)
+    expect(opened.size).toBe(sizeBytes)
+    expect(await digestOfBody(opened)).toBe(digest)
+  })
+
+  test('goes by the size that is known where upstream never tells it', async () => {
     await using registry = await startRegistry({ fault: () => ({ kind: 'noContentLength' }) })
     await using client = createRegistryClient(registry.url)
-    const opened = await open(client)
-    expect(opened.size).toBeUndefined()
+    await expect(open(client)).rejects.toThrow('does not tell the size')
+    registry.requests.clear()
+    const opened = await client.open(scope, { kind: 'blobs', digest }, { offset: 0, knownSize: sizeBytes, signal })
+    expect(opened.size).toBe(sizeBytes)
     expect(await digestOfBody(opened)).toBe(digest)
+    expect(registry.requests.countOf()).toBe(1)
   })
 
   test.each(['bytes 0-99/100', 'bytes 6-99/100', 'bytes */100', 'nonsense', undefined])(
@@ -113,7 +127,7 @@ describe('open()', () => {
 
   test('wants content as it is, and manifests of any kind', async () => {
     await using upstream = await clientOf((_request, response) => response.end('x'))
-    const opened = await upstream.client.open(repository, { kind: 'manifests', digest }, { offset: 0, signal })
+    const opened = await upstream.client.open(scope, { kind: 'manifests', digest }, { offset: 0, signal })
     opened.body.resume()
     const { headers, url } = upstream.server.requests[0]!
     expect(url).toBe(`/v2/library/app/manifests/${digest}`)
@@ -133,7 +147,7 @@ describe('open()', () => {
     await using registry = await startRegistry({ fault: () => ({ kind: 'hang' }) })
     await using client = createRegistryClient(registry.url)
     const stop = new AbortController()
-    const opening = failureOf(client.open(repository, { kind: 'blobs', digest }, { offset: 0, signal: stop.signal }))
+    const opening = failureOf(client.open(scope, { kind: 'blobs', digest }, { offset: 0, signal: stop.signal }))
     const reason = new Error('the proxy stops')
     stop.abort(reason)
     expect(await opening).toBe(reason)
@@ -160,7 +174,7 @@ describe('refusals', () => {
   test('404 of a manifest becomes MANIFEST_UNKNOWN', async () => {
     await using registry = await startRegistry()
     await using client = createRegistryClient(registry.url)
-    await expect(client.resolveTag(repository, 'none', signal)).rejects.toMatchObject({ code: 'MANIFEST_UNKNOWN' })
+    await expect(client.resolveTag(scope, 'none', signal)).rejects.toMatchObject({ code: 'MANIFEST_UNKNOWN' })
   })
 
   test.each([
@@ -238,7 +252,10 @@ describe('redirects', () => {
   })
 
   test('that never end are given up', async () => {
-    await using upstream = await clientOf((_request, response) => response.writeHead(307, { location: '/again' }).end())
+    let hops = 0
+    await using upstream = await clientOf((_request, response) =>
+      response.writeHead(307, { location: `/again?${hops++}` }).end(),
+    )
     await expect(open(upstream.client)).rejects.toThrow('redirects more than 5 times')
     expect(upstream.server.requests).toHaveLength(6)
   })
@@ -256,7 +273,7 @@ describe('resolveTag()', () => {
     await using client = createRegistryClient(registry.url)
     const { top } = image
     const target = { digest: top.digest, size: top.size, mediaType: top.mediaType }
-    expect(await client.resolveTag(repository, 'latest', signal)).toEqual(target)
+    expect(await client.resolveTag(scope, 'latest', signal)).toEqual(target)
     expect(registry.requests.all).toMatchObject([{ method: 'HEAD', reference: 'latest' }])
   })
 
@@ -274,7 +291,7 @@ describe('resolveTag()', () => {
         if (request.method === 'HEAD') response.writeHead(200, rest).end()
         else response.end(manifest)
       })
-      expect(await upstream.client.resolveTag(repository, 'latest', signal)).toEqual({
+      expect(await upstream.client.resolveTag(scope, 'latest', signal)).toEqual({
         digest: digestOf(Buffer.from(manifest)),
         size: manifest.length,
         mediaType: 'application/vnd.oci.image.index.v1+json',
@@ -286,7 +303,7 @@ describe('resolveTag()', () => {
     await using upstream = await clientOf((request, response) => {
       response.end(request.method === 'HEAD' ? undefined : Buffer.alloc(5 * 1024 * 1024))
     })
-    await expect(upstream.client.resolveTag(repository, 'latest', signal)).rejects.toThrow('more than')
+    await expect(upstream.client.resolveTag(scope, 'latest', signal)).rejects.toThrow('more than')
   })
 })
 
@@ -294,13 +311,13 @@ describe('sizeOf()', () => {
   test('asks with a HEAD', async () => {
     await using registry = await startRegistry()
     await using client = createRegistryClient(registry.url)
-    expect(await client.sizeOf(repository, 'blobs', digest, signal)).toBe(sizeBytes)
+    expect(await client.sizeOf(scope, 'blobs', digest, signal)).toBe(sizeBytes)
     expect(registry.requests.all).toMatchObject([{ method: 'HEAD', digest }])
   })
 
   test('rejects when upstream does not tell', async () => {
     await using upstream = await clientOf((_request, response) => response.end())
-    await expect(upstream.client.sizeOf(repository, 'blobs', digest, signal)).rejects.toThrow('does not tell the size')
+    await expect(upstream.client.sizeOf(scope, 'blobs', digest, signal)).rejects.toThrow('does not tell the size')
   })
 })
 
@@ -308,7 +325,7 @@ test('requests are counted, by what they are for', async () => {
   await using registry = await startRegistry({ auth: {} })
   const stats = new ProxyStats()
   await using client = createRegistryClient(registry.url, { stats })
-  await client.resolveTag(repository, 'latest', signal)
+  await client.resolveTag(scope, 'latest', signal)
   await digestOfBody(await open(client))
   expect(stats.upstreamRequests).toEqual({ blobs: 1, manifests: 2, tokens: 1 })
 })

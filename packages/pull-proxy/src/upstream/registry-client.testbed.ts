@@ -1,11 +1,21 @@
 import { ProxyStats } from '../status/proxy-stats.ts'
-import { RegistryClient } from './registry-client.ts'
+import { RegistryClient, type RegistryClientOptions } from './registry-client.ts'
 
 /** A client of a registry that listens here, with short time limits. */
 export function createRegistryClient(
   url: string,
-  { name = 'docker.io', stats = new ProxyStats() } = {},
+  { name = 'docker.io', stats = new ProxyStats(), ...options }: Partial<RegistryClientOptions> = {},
 ): RegistryClient {
-  const timeouts = { connectMs: 2_000, headersMs: 3_000, idleMs: 3_000 }
-  return new RegistryClient({ name, url: new URL(url), timeouts, stats })
+  return new RegistryClient({
+    name,
+    url: new URL(url),
+    passthrough: false,
+    timeouts: { connectMs: 2_000, headersMs: 3_000, idleMs: 3_000 },
+    retries: 3,
+    concurrency: 16,
+    takePlace: () => Promise.resolve({ limited: () => Promise.resolve(), leave: () => Promise.resolve() }),
+    tags: { policy: 'ttl', ttlMs: 60_000, maxStaleMs: 0 },
+    stats,
+    ...options,
+  })
 }

@@ -1,24 +1,32 @@
 import type { Readable } from 'node:stream'
+import type { Visitor } from '../access/visitor.ts'
 import { parseContentRange } from '../oci/byte-range.ts'
 import { type Digest, digestOf, isDigest } from '../oci/digest.ts'
 import { MANIFEST_MAX_BYTES, MANIFEST_TYPES, manifestTypeOf } from '../oci/manifest.ts'
 import { OciError } from '../oci/oci-error.ts'
-import type { Repository } from '../oci/repository.ts'
 import type { ProxyStats } from '../status/proxy-stats.ts'
-import { discard, type ExchangeResponse, HttpExchange, readAll, type UpstreamTimeouts } from './http-exchange.ts'
-import { TokenSource } from './token-source.ts'
-import { errorOf } from './upstream-error.ts'
+import { discard, type ExchangeResponse, readAll } from './http-exchange.ts'
+import { RegistryRequests, type RegistryRequestsOptions, type RepositoryScope } from './registry-requests.ts'
+import type { TagPolicy } from './upstream-options.ts'
 
 /** What can be fetched by its digest. */
 export type ContentKind = 'blobs' | 'manifests'
 
 export interface OpenedContent {
-  /** The size of the whole, where upstream tells. */
-  readonly size: number | undefined
+  /** The size of the whole. */
+  readonly size: number
   /** The bytes from the wanted offset on. */
   readonly body: Readable
   /** How many bytes of the body come before the wanted offset, because upstream does not know `Range`. */
   readonly surplus: number
+}
+
+export interface OpenOptions {
+  /** The first byte that is wanted. */
+  readonly offset: number
+  /** The size of the whole as others have told it; taken where upstream tells none. */
+  readonly knownSize?: number | undefined
+  readonly signal: AbortSignal
 }
 
 /** What a tag names now. */
@@ -28,29 +36,34 @@ export interface TagTarget {
   readonly mediaType: string
 }
 
-export interface RegistryClientOptions {
-  /** The name by which clients ask for it, such as `docker.io`. */
-  readonly name: string
-  readonly url: URL
-  readonly timeouts: UpstreamTimeouts
-  readonly stats: ProxyStats
+export interface RegistryClientOptions extends RegistryRequestsOptions {
+  /** Whether clients use their own credentials. */
+  readonly passthrough: boolean
+  /** How often in a row a fetch may bring nothing. */
+  readonly retries: number
+  readonly tags: TagPolicy
 }
+
+const ACCEPT_MANIFESTS = { accept: MANIFEST_TYPES.join(', ') }
 
 /** One upstream registry. */
 export class RegistryClient implements AsyncDisposable {
   readonly name: string
-  readonly #base: URL
-  readonly #exchange: HttpExchange
-  readonly #tokens: TokenSource
+  /** Whether clients use their own credentials. */
+  readonly passthrough: boolean
+  /** How often in a row a fetch may bring nothing. */
+  readonly retries: number
+  readonly tags: TagPolicy
+  readonly #requests: RegistryRequests
   readonly #stats: ProxyStats
 
-  constructor({ name, url, timeouts, stats }: RegistryClientOptions) {
-    this.name = name
-    this.#base = url
-    this.#exchange = new HttpExchange({ timeouts })
-    this.#stats = stats
-    const onRequest = () => stats.upstreamRequest('tokens')
-    this.#tokens = new TokenSource({ exchange: this.#exchange, base: url, onRequest })
+  constructor(options: RegistryClientOptions) {
+    this.name = options.name
+    this.passthrough = options.passthrough
+    this.retries = options.retries
+    this.tags = options.tags
+    this.#stats = options.stats
+    this.#requests = new RegistryRequests(options)
   }
 
   /**
@@ -59,84 +72,117 @@ export class RegistryClient implements AsyncDisposable {
    * @throws {OciError} as upstream refuses, or `UNKNOWN` when it fails or answers nonsense
    */
   async open(
-    repository: Repository,
-    content: { readonly kind: ContentKind; readonly digest: Digest },
-    { offset, signal }: { readonly offset: number; readonly signal: AbortSignal },
+    scope: RepositoryScope,
+    { kind, digest }: { readonly kind: ContentKind; readonly digest: Digest },
+    { offset, knownSize, signal }: OpenOptions,
   ): Promise<OpenedContent> {
-    const { kind, digest } = content
-    const headers: Record<string, string> = offset > 0 ? { range: `bytes=${offset}-` } : {}
-    if (kind === 'manifests') headers['accept'] = MANIFEST_TYPES.join(', ')
-    const response = await this.#request('GET', repository, `${kind}/${digest}`, headers, signal)
-    if (response.status === 200) {
-      const size = parseLength(response.headers['content-length'])
-      return { size, body: response.body, surplus: offset }
-    }
-    const range = parseContentRange(response.headers['content-range'])
-    if (response.status === 206 && range?.start === offset)
-      return { size: range.total, body: response.body, surplus: 0 }
-    discard(response)
-    throw new OciError('UNKNOWN', `${this.name} answers ${response.status} with another range than was asked for`)
+    const path = `${kind}/${digest}`
+    const accept = kind === 'manifests' ? ACCEPT_MANIFESTS : {}
+    const headers = offset > 0 ? { ...accept, range: `bytes=${offset}-` } : accept
+    return this.#requests.through(scope, signal, async (passage) => {
+      const response = await this.#requests.send({ method: 'GET', scope, path, headers, signal })
+      try {
+        const { surplus, size = knownSize } = this.#placeOf(response, offset)
+        const opened = { size: size ?? (await this.#sizeOf(scope, kind, digest, signal)), body: response.body, surplus }
+        passage.leaveAfter(response.body)
+        return opened
+      } catch (error) {
+        discard(response)
+        throw error
+      }
+    })
   }
 
   /** Resolves a tag. @throws {OciError} as upstream refuses, or `UNKNOWN` when it fails */
-  async resolveTag(repository: Repository, tag: string, signal: AbortSignal): Promise<TagTarget> {
-    const path = `manifests/${tag}`
-    const headers = { accept: MANIFEST_TYPES.join(', ') }
-    const response = await this.#request('HEAD', repository, path, headers, signal)
-    discard(response)
-    const digest = response.headers['docker-content-digest'] ?? ''
-    const size = parseLength(response.headers['content-length'])
-    const mediaType = response.headers['content-type']?.split(';')[0]?.trim()
-    if (isDigest(digest) && size !== undefined && mediaType !== undefined) return { digest, size, mediaType }
-    // Some registries tell nothing by HEAD; then the manifest itself says it.
-    const whole = await readAll(await this.#request('GET', repository, path, headers, signal), MANIFEST_MAX_BYTES)
-    this.#stats.received('upstream', whole.length)
-    return { digest: digestOf(whole), size: whole.length, mediaType: manifestTypeOf(whole) }
+  async resolveTag(scope: RepositoryScope, tag: string, signal: AbortSignal): Promise<TagTarget> {
+    const asked = { scope, path: `manifests/${tag}`, headers: ACCEPT_MANIFESTS, signal }
+    return this.#requests.through(scope, signal, async (passage) => {
+      const response = await this.#requests.send({ ...asked, method: 'HEAD' })
+      discard(response)
+      const target = targetOf(response)
+      if (target !== undefined) {
+        passage.leave()
+        return target
+      }
+      // Some registries tell nothing by HEAD; then the manifest itself says it.
+      const whole = await readAll(await this.#requests.send({ ...asked, method: 'GET' }), MANIFEST_MAX_BYTES)
+      passage.leave()
+      this.#stats.received('upstream', whole.length)
+      return { digest: digestOf(whole), size: whole.length, mediaType: manifestTypeOf(whole) }
+    })
+  }
+
+  /**
+   * Sees whether upstream lets someone read something. A redirect is a yes: the registry itself has decided.
+   *
+   * @returns what a tag names, where the answer says so
+   * @throws {OciError} as upstream refuses (with its challenge, where it wants credentials), or `UNKNOWN`
+   */
+  async admit(scope: RepositoryScope, kind: ContentKind, reference: string, signal: AbortSignal) {
+    const path = `${kind}/${reference}`
+    const headers = kind === 'manifests' ? ACCEPT_MANIFESTS : {}
+    return this.#requests.through(scope, signal, async (passage) => {
+      const response = await this.#requests.send({ method: 'HEAD', scope, path, headers, redirect: 'manual', signal })
+      discard(response)
+      passage.leave()
+      return kind === 'manifests' ? targetOf(response) : undefined
+    })
   }
 
   /** The size of a blob. @throws {OciError} as upstream refuses, or `UNKNOWN` when it fails or does not tell */
-  async sizeOf(repository: Repository, kind: ContentKind, digest: Digest, signal: AbortSignal): Promise<number> {
-    const headers = kind === 'manifests' ? { accept: MANIFEST_TYPES.join(', ') } : {}
-    const response = await this.#request('HEAD', repository, `${kind}/${digest}`, headers, signal)
+  async sizeOf(scope: RepositoryScope, kind: ContentKind, digest: Digest, signal: AbortSignal): Promise<number> {
+    return this.#requests.through(scope, signal, async (passage) => {
+      const size = await this.#sizeOf(scope, kind, digest, signal)
+      passage.leave()
+      return size
+    })
+  }
+
+  /** Passes a list (tags, referrers) through as it is; the query goes with it. @throws {OciError} as upstream refuses */
+  async list(scope: RepositoryScope, path: string, query: string, signal: AbortSignal): Promise<ExchangeResponse> {
+    const headers = { accept: 'application/json, */*' }
+    return this.#requests.through(scope, signal, async (passage) => {
+      const response = await this.#requests.send({ method: 'GET', scope, path: path + query, headers, signal })
+      // Its client reads at its own pace, and others should not wait for that.
+      passage.leave()
+      return response
+    })
+  }
+
+  /** As {@link RegistryRequests.ping}. */
+  ping(visitor: Visitor, signal: AbortSignal): Promise<void> {
+    return this.#requests.ping(visitor, signal)
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#requests[Symbol.asyncDispose]()
+  }
+
+  async #sizeOf(scope: RepositoryScope, kind: ContentKind, digest: Digest, signal: AbortSignal): Promise<number> {
+    const headers = kind === 'manifests' ? ACCEPT_MANIFESTS : {}
+    const response = await this.#requests.send({ method: 'HEAD', scope, path: `${kind}/${digest}`, headers, signal })
     discard(response)
     const size = parseLength(response.headers['content-length'])
     if (size === undefined) throw new OciError('UNKNOWN', `${this.name} does not tell the size of ${digest}`)
     return size
   }
 
-  /** Passes a list (tags, referrers) through as it is; the query goes with it. @throws {OciError} as upstream refuses */
-  async list(repository: Repository, path: string, query: string, signal: AbortSignal): Promise<ExchangeResponse> {
-    return this.#request('GET', repository, path + query, { accept: 'application/json, */*' }, signal)
+  /** Where in the whole a body begins. @throws {OciError} `UNKNOWN` when that is not where it should */
+  #placeOf({ status, headers }: ExchangeResponse, offset: number): { size: number | undefined; surplus: number } {
+    if (status === 200) return { size: parseLength(headers['content-length']), surplus: offset }
+    const range = parseContentRange(headers['content-range'])
+    if (status === 206 && range?.start === offset) return { size: range.total, surplus: 0 }
+    throw new OciError('UNKNOWN', `${this.name} answers ${status} with another range than was asked for`)
   }
+}
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.#exchange[Symbol.asyncDispose]()
-  }
-
-  /** One request, with a token if one is known or wanted; anything but success is thrown. */
-  async #request(
-    method: 'GET' | 'HEAD',
-    repository: Repository,
-    path: string,
-    headers: Readonly<Record<string, string>>,
-    signal: AbortSignal,
-  ): Promise<ExchangeResponse> {
-    const url = new URL(`${this.#base.href.replace(/\/+$/, '')}/v2/${repository}/${path}`)
-    const send = (token: string | undefined) => {
-      if (path.startsWith('blobs/')) this.#stats.upstreamRequest('blobs')
-      else this.#stats.upstreamRequest('manifests')
-      const authorization: Record<string, string> = token === undefined ? {} : { authorization: `Bearer ${token}` }
-      return this.#exchange.send({ method, url, headers: { ...headers, ...authorization }, signal })
-    }
-    const token = await this.#tokens.known(repository)
-    let response = await send(token)
-    if (response.status === 401) {
-      discard(response)
-      response = await send(await this.#tokens.answer(response.headers['www-authenticate'], repository, token))
-    }
-    if (response.status >= 200 && response.status < 300) return response
-    throw await errorOf(response, this.name, path)
-  }
+/** What the answer to a `HEAD` says of a manifest, if it says all. */
+function targetOf({ headers }: ExchangeResponse): TagTarget | undefined {
+  const digest = headers['docker-content-digest'] ?? ''
+  const size = parseLength(headers['content-length'])
+  const mediaType = headers['content-type']?.split(';')[0]?.trim()
+  if (!isDigest(digest) || size === undefined || mediaType === undefined) return undefined
+  return { digest, size, mediaType }
 }
 
 function parseLength(header: string | undefined): number | undefined {

@@ -8,18 +8,13 @@ import {
   type TemporaryFolder,
   waitFor,
 } from '@layerlock/test-support'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import type { ServerResponse } from 'node:http'
+import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest'
 import { failureOf } from '../failure-of.testbed.ts'
 import { startHttpServer } from '../http-server.testbed.ts'
-import { OciError } from '../oci/oci-error.ts'
 import { parseRepository } from '../oci/repository.ts'
-import { HttpExchange } from './http-exchange.ts'
-import { createRegistryClient } from './registry-client.testbed.ts'
-import type { RegistryClient } from './registry-client.ts'
-import { TokenSource } from './token-source.ts'
+import { fixed, password, repository, TokenUser } from './token-source.testbed.ts'
 
-const repository = parseRepository('library/app')
-const { signal } = new AbortController()
 let folder: TemporaryFolder
 let image: Image
 
@@ -33,6 +28,10 @@ afterAll(async () => {
   await folder[Symbol.asyncDispose]()
 })
 
+afterEach(() => {
+  vi.useRealTimers()
+})
+
 async function startRegistry(auth: NonNullable<Parameters<typeof startRegistryServer>[0]>['auth'] = {}) {
   const registry = await startRegistryServer({ auth })
   for (const name of ['library/app', 'library/other']) {
@@ -41,14 +40,21 @@ async function startRegistry(auth: NonNullable<Parameters<typeof startRegistrySe
   return registry
 }
 
-const resolve = (client: RegistryClient, name = repository) => client.resolveTag(name, 'latest', signal)
 const tokensOf = ({ requests }: RegistryServer) => requests.countOf({ kind: 'token' })
+
+/** A server of tokens that are called `1`, `2`, and so on. */
+async function startTokenServer({ expiresInS = 300 } = {}) {
+  let count = 0
+  return startHttpServer((_request, response) => {
+    response.end(JSON.stringify({ token: String(++count), expires_in: expiresInS }))
+  })
+}
 
 test('a token is fetched as the challenge says, and used again', async () => {
   await using registry = await startRegistry()
-  await using client = createRegistryClient(registry.url)
-  await resolve(client)
-  await resolve(client)
+  await using user = new TokenUser(registry.url)
+  await user.status()
+  await user.status()
   expect(registry.requests.all.map(({ kind, status }) => `${kind} ${status}`)).toEqual([
     'manifest 401',
     'token 200',
@@ -59,69 +65,110 @@ test('a token is fetched as the challenge says, and used again', async () => {
 
 test('a token is for one repository', async () => {
   await using registry = await startRegistry()
-  await using client = createRegistryClient(registry.url)
-  await resolve(client)
-  await resolve(client, parseRepository('library/other'))
+  await using user = new TokenUser(registry.url)
+  const statuses = [await user.status(), await user.status(parseRepository('library/other'))]
+  expect(statuses).toEqual([200, 200])
   expect(tokensOf(registry)).toBe(2)
+})
+
+test('a token that wants a password is had with the configured one, and not with another', async () => {
+  await using registry = await startRegistry({ credentials: { user: 'ann', password: 's3cret:word' } })
+  await using user = new TokenUser(registry.url, { credentials: fixed(password) })
+  expect(await user.status()).toBe(200)
+  await using stranger = new TokenUser(registry.url, { credentials: fixed({ ...password, username: 'bob' }) })
+  await expect(stranger.status()).rejects.toMatchObject({ code: 'UNAUTHORIZED' })
+  await using nobody = new TokenUser(registry.url)
+  await expect(nobody.status()).rejects.toMatchObject({ code: 'UNAUTHORIZED' })
 })
 
 test('callers that come at the same time share one request for a token', async () => {
   await using registry = await startRegistry()
   registry.latencyMs = 20
-  await using client = createRegistryClient(registry.url)
-  await Promise.all(Array.from({ length: 8 }, () => resolve(client)))
+  await using user = new TokenUser(registry.url)
+  await Promise.all(Array.from({ length: 8 }, () => user.status()))
   expect(tokensOf(registry)).toBe(1)
 })
 
 test('callers that are refused in the same moment share one request for a token', async () => {
-  await using server = await startHttpServer((_request, response) => response.end('{"token":"abc"}'))
-  await using exchange = new HttpExchange({ timeouts: { connectMs: 1_000, headersMs: 1_000, idleMs: 1_000 } })
-  const tokens = new TokenSource({ exchange, base: new URL(server.url), onRequest: () => undefined })
+  await using server = await startTokenServer()
+  await using user = new TokenUser(server.url)
   const challenge = `Bearer realm="${server.url}/token"`
-  const asked = [1, 2, 3].map(() => tokens.answer(challenge, repository, undefined))
-  expect(await Promise.all(asked)).toEqual(['abc', 'abc', 'abc'])
+  const asked = [1, 2, 3].map(() => user.tokens.answer(challenge, repository, undefined))
+  expect(await Promise.all(asked)).toEqual(['Bearer 1', 'Bearer 1', 'Bearer 1'])
   expect(server.requests).toHaveLength(1)
 })
 
 test('callers that share a request for a token share its failure', async () => {
-  await using server = await startHttpServer((_request, response) => {
-    setTimeout(() => response.writeHead(429).end(), 30)
-  })
-  await using exchange = new HttpExchange({ timeouts: { connectMs: 1_000, headersMs: 1_000, idleMs: 1_000 } })
-  const tokens = new TokenSource({ exchange, base: new URL(server.url), onRequest: () => undefined })
-  const ask = () => failureOf(tokens.answer(`Bearer realm="${server.url}/token"`, repository, undefined))
-  const first = ask()
-  await waitFor(() => server.requests.length === 1, { what: 'the request for a token' })
-  const failures = await Promise.all([first, ask(), ask()])
-  expect(failures.every((failure) => failure instanceof OciError && failure.code === 'TOOMANYREQUESTS')).toBe(true)
-  expect(server.requests.length).toBeLessThanOrEqual(2)
+  const waiting: ServerResponse[] = []
+  await using server = await startHttpServer((_request, response) => waiting.push(response))
+  await using user = new TokenUser(server.url)
+  const ask = () => failureOf(user.tokens.answer(`Bearer realm="${server.url}/token"`, repository, undefined))
+  const failures = Promise.all([ask(), ask(), ask()])
+  await waitFor(() => waiting.length === 1, { what: 'the request for a token' })
+  waiting[0]!.writeHead(429, { 'retry-after': '7' }).end()
+  for (const failure of await failures) {
+    expect(failure).toMatchObject({ code: 'TOOMANYREQUESTS', retryAfterMs: 7_000 })
+  }
+  expect(server.requests).toHaveLength(1)
 })
 
 test('a token that is refused is replaced, once for all who used it', async () => {
   await using registry = await startRegistry()
-  await using client = createRegistryClient(registry.url)
-  await resolve(client)
+  await using user = new TokenUser(registry.url)
+  await user.status()
   registry.auth?.revokeAll()
   registry.latencyMs = 20
-  await Promise.all(Array.from({ length: 8 }, () => resolve(client)))
+  const statuses = await Promise.all(Array.from({ length: 8 }, () => user.status()))
+  expect(new Set(statuses)).toEqual(new Set([200]))
   expect(tokensOf(registry)).toBe(2)
 })
 
-test('a token that is about to expire is not used', async () => {
-  await using server = await startHttpServer(({ url, headers }, response) => {
-    if (url?.startsWith('/token') === true) response.end('{"token":"abc","expires_in":0.01}')
-    else if (headers.authorization !== undefined) response.end('{}')
-    else response.writeHead(401, { 'www-authenticate': `Bearer realm="http://${headers.host}/token"` }).end()
+test('a token is replaced while it still serves, and not used when it is over', async () => {
+  vi.useFakeTimers({ toFake: ['performance'] })
+  await using server = await startTokenServer({ expiresInS: 100 })
+  await using user = new TokenUser(server.url)
+  const challenge = `Bearer realm="${server.url}/token"`
+  await user.tokens.answer(challenge, repository, undefined)
+  vi.advanceTimersByTime(79_000)
+  expect(await user.tokens.known(repository)).toBe('Bearer 1')
+  expect(server.requests).toHaveLength(1)
+  vi.advanceTimersByTime(2_000)
+  expect(await user.tokens.known(repository)).toBe('Bearer 1')
+  await waitFor(async () => (await user.tokens.known(repository)) === 'Bearer 2', { what: 'the next token' })
+  vi.advanceTimersByTime(101_000)
+  expect(await user.tokens.known(repository)).toBeUndefined()
+  expect(await user.tokens.answer(challenge, repository, undefined)).toBe('Bearer 3')
+})
+
+test('a token serves to its end when the next one cannot be had', async () => {
+  vi.useFakeTimers({ toFake: ['performance'] })
+  const statuses = [200]
+  await using server = await startHttpServer((_request, response) => {
+    response.writeHead(statuses.shift() ?? 503).end('{"token":"abc","expires_in":100}')
   })
-  await using client = createRegistryClient(server.url)
-  const read = async () => (await client.list(repository, 'tags/list', '', signal)).body.resume()
-  await read()
-  await new Promise((done) => setTimeout(done, 20))
-  await read()
-  const tokens = server.requests.filter(({ url }) => url?.startsWith('/token'))
-  const sent = server.requests.filter(({ url }) => url === '/v2/library/app/tags/list')
-  expect(tokens).toHaveLength(2)
-  expect(sent.map(({ headers }) => headers.authorization)).toEqual([undefined, 'Bearer abc', undefined, 'Bearer abc'])
+  await using user = new TokenUser(server.url)
+  await user.tokens.answer(`Bearer realm="${server.url}/token"`, repository, undefined)
+  vi.advanceTimersByTime(81_000)
+  await waitFor(
+    async () => {
+      expect(await user.tokens.known(repository)).toBe('Bearer abc')
+      return server.requests.length > 2
+    },
+    { what: 'another try' },
+  )
+  vi.advanceTimersByTime(20_000)
+  expect(await user.tokens.known(repository)).toBeUndefined()
+})
+
+test('a challenge with another scope gets another token', async () => {
+  await using server = await startTokenServer()
+  await using user = new TokenUser(server.url)
+  const challenge = (scope: string) => `Bearer realm="${server.url}/token",scope="${scope}",error="insufficient_scope"`
+  const first = await user.tokens.answer(challenge('repository:library/app:pull'), repository, undefined)
+  await user.tokens.answer(challenge('repository:library/app:pull,push registry:catalog:*'), repository, first)
+  expect(await user.tokens.known(repository)).toBe('Bearer 2')
+  const scopes = server.requests.map(({ url }) => new URL(url!, server.url).searchParams.getAll('scope'))
+  expect(scopes).toEqual([['repository:library/app:pull'], ['repository:library/app:pull,push', 'registry:catalog:*']])
 })
 
 test('a fresh token that is refused is the end of it', async () => {
@@ -134,47 +181,27 @@ test('a fresh token that is refused is the end of it', async () => {
           headers: { 'www-authenticate': `Bearer realm="${registry.url}/token",service="registry.test"` },
         }
       : undefined
-  await using client = createRegistryClient(registry.url)
-  await expect(resolve(client)).rejects.toMatchObject({ code: 'UNAUTHORIZED' })
+  await using user = new TokenUser(registry.url)
+  expect(await user.status()).toBe(401)
   expect(registry.requests.countOf({ kind: 'manifest' })).toBe(2)
 })
 
-test.each([
-  [401, 'UNAUTHORIZED'],
-  [403, 'UNAUTHORIZED'],
-  [429, 'TOOMANYREQUESTS'],
-  [503, 'UNKNOWN'],
-])('a realm that answers %i gives %s, and is asked again the next time', async (status, code) => {
-  await using registry = await startRegistry()
-  registry.fault = ({ kind }) => (kind === 'token' ? { kind: 'status', status } : undefined)
-  await using client = createRegistryClient(registry.url)
-  await expect(resolve(client)).rejects.toMatchObject({ code })
-  registry.fault = undefined
-  expect(await resolve(client)).toMatchObject({ digest: image.top.digest })
+test('tokens of the repositories that were asked for last are kept, and no more of them', async () => {
+  await using server = await startTokenServer()
+  await using user = new TokenUser(server.url)
+  const names = Array.from({ length: 1_001 }, (_, index) => parseRepository(`library/app-${index}`))
+  for (const name of names) await user.tokens.answer(`Bearer realm="${server.url}/token"`, name, undefined)
+  expect(await user.tokens.known(names[0]!)).toBeUndefined()
+  expect(await user.tokens.known(names[1]!)).toBe('Bearer 2')
 })
 
-test.each(['', '{}', '{"token":5}', '{"token":"with spaces"}', '[]', 'null'])(
-  'an answer of the realm that is %j is no token',
-  async (body) => {
-    await using registry = await startRegistry()
-    registry.fault = ({ kind }) => (kind === 'token' ? { kind: 'status', status: 200, body } : undefined)
-    await using client = createRegistryClient(registry.url)
-    await expect(resolve(client)).rejects.toMatchObject({ code: 'UNAUTHORIZED' })
-  },
-)
-
-test('access_token is taken where there is no token', async () => {
-  await using server = await startHttpServer((_request, response) => response.end('{"access_token":"abc"}'))
-  expect(await answer(`Bearer realm="${server.url}/token"`, 'http://registry.example')).toBe('abc')
-  expect(server.requests[0]?.url).toBe('/token?scope=repository%3Alibrary%2Fapp%3Apull')
-})
-
-test('the query of the realm is kept', async () => {
-  await using server = await startHttpServer((_request, response) => response.end('{"token":"abc"}'))
-  const challenge = `Bearer realm="${server.url}/token?account=x",service="s",scope="repository:library/app:pull"`
-  await answer(challenge, 'http://registry.example')
-  const { searchParams } = new URL(server.requests[0]!.url!, server.url)
-  expect(Object.fromEntries(searchParams)).toEqual({ account: 'x', service: 's', scope: 'repository:library/app:pull' })
+test('bearer goes before basic, and basic is taken where the realm of bearer cannot be', async () => {
+  await using server = await startTokenServer()
+  await using user = new TokenUser(server.url, { credentials: fixed(password) })
+  const answer = (realm: string) =>
+    user.tokens.answer(`Basic realm="x", Bearer realm="${realm}"`, repository, undefined)
+  expect(await answer('https://auth.stranger.example/token')).toBe(`Basic ${btoa('ann:s3cret:word')}`)
+  expect(await answer(`${server.url}/token`)).toBe('Bearer 1')
 })
 
 test.each([
@@ -183,14 +210,10 @@ test.each([
   ['there is no realm', 'Bearer service="x"'],
   ['the realm is no URL', 'Bearer realm="token"'],
   ['the realm is no http URL', 'Bearer realm="file:///etc/passwd"'],
-  ['the realm of an https registry has no https', 'Bearer realm="http://127.0.0.1:1/token"'],
-])('no token is asked for when %s', async (_, challenge) => {
-  await expect(answer(challenge, 'https://registry.example')).rejects.toMatchObject({ code: 'UNAUTHORIZED' })
+  ['the realm of an https registry has no https', 'Bearer realm="http://registry.example/token"'],
+])('without credentials nothing is asked for when %s', async (_, challenge) => {
+  let requests = 0
+  await using user = new TokenUser('https://registry.example', { onRequest: () => requests++ })
+  await expect(user.tokens.answer(challenge, repository, undefined)).rejects.toMatchObject({ code: 'UNAUTHORIZED' })
+  expect(requests).toBe(0)
 })
-
-/** Answers a challenge of a registry. */
-async function answer(challenge: string | undefined, registry: string): Promise<string> {
-  await using exchange = new HttpExchange({ timeouts: { connectMs: 1_000, headersMs: 1_000, idleMs: 1_000 } })
-  const tokens = new TokenSource({ exchange, base: new URL(registry), onRequest: () => undefined })
-  return await tokens.answer(challenge, repository, undefined)
-}

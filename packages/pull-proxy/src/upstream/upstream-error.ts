@@ -8,19 +8,44 @@ const MAX_MESSAGE_LENGTH = 300
 /** The longest wait that an upstream can impose, in seconds: a day. */
 const MAX_RETRY_AFTER_S = 86_400
 
+export interface RefusalContext {
+  /** What the upstream is called. */
+  readonly upstream: string
+  /** What was asked for, below the repository. */
+  readonly path: string
+  /** Whether another host refuses to which the registry had redirected. */
+  readonly isStorage?: boolean | undefined
+  /** Whether the client's own credentials were refused, so that it gets upstream's challenge. */
+  readonly isRelayed?: boolean | undefined
+}
+
 /** Turns an upstream's refusal into an error of ours. Reads its body, capped, for the message. */
-export async function errorOf(response: ExchangeResponse, upstream: string, path: string): Promise<OciError> {
+export async function errorOf(response: ExchangeResponse, context: RefusalContext): Promise<OciError> {
+  const { upstream, path, isStorage = false, isRelayed = false } = context
+  const { status, headers } = response
   const body = await readAll(response, MAX_ERROR_BYTES).catch(() => Buffer.alloc(0))
   // The answer to a `HEAD` has no body that could give a reason.
-  const message = messageOf(body) ?? `${path.replace('/', ' ')}: ${STATUS_CODES[response.status] ?? 'no reason given'}`
-  return new OciError(codeOf(response.status, path), `${upstream} answers ${response.status}: ${message}`, {
-    retryAfterMs: retryAfterMs(response.headers['retry-after']),
-  })
+  const message = messageOf(body) ?? `${path.replace('/', ' ')}: ${STATUS_CODES[status] ?? 'no reason given'}`
+  const who = isStorage ? `${upstream}'s storage` : upstream
+  return new OciError(
+    isStorage ? storageCodeOf(status, path) : codeOf(status, path),
+    `${who} answers ${status}: ${message}`,
+    {
+      retryAfterMs: retryAfterMs(headers['retry-after']),
+      challenge: isRelayed && status === 401 && !isStorage ? headers['www-authenticate'] : undefined,
+    },
+  )
+}
+
+/** A signed URL that has expired says nothing about who may read: the registry gives out a new one. */
+function storageCodeOf(status: number, path: string): OciErrorCode {
+  return status === 404 ? codeOf(status, path) : 'UNKNOWN'
 }
 
 function codeOf(status: number, path: string): OciErrorCode {
   if (status === 401) return 'UNAUTHORIZED'
   if (status === 403) return 'DENIED'
+  if (status === 404 && path.startsWith('tags/')) return 'NAME_UNKNOWN'
   if (status === 404) return path.startsWith('blobs/') ? 'BLOB_UNKNOWN' : 'MANIFEST_UNKNOWN'
   if (status === 429) return 'TOOMANYREQUESTS'
   return 'UNKNOWN'
@@ -38,7 +63,7 @@ function messageOf(body: Buffer): string | undefined {
 }
 
 /** `Retry-After` in seconds or as a date (RFC 9110, 10.2.3), as whole milliseconds: nothing else can be passed on. */
-function retryAfterMs(header: string | undefined): number | undefined {
+export function retryAfterMs(header: string | undefined): number | undefined {
   if (header === undefined) return undefined
   const seconds = /^\d+$/.test(header) ? Number(header) : (Date.parse(header) - Date.now()) / 1_000
   return Number.isNaN(seconds) ? undefined : Math.ceil(Math.min(Math.max(0, seconds), MAX_RETRY_AFTER_S) * 1_000)

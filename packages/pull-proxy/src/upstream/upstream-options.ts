@@ -57,6 +57,9 @@ export interface UpstreamTls {
   readonly insecure?: boolean | undefined
 }
 
+/** {@link TagOptions} with all of them. */
+export type TagPolicy = { readonly [Name in keyof TagOptions]-?: NonNullable<TagOptions[Name]> }
+
 /** How the tags of an upstream are resolved. */
 export interface TagOptions {
   /**

@@ -5,7 +5,7 @@ import { Upstreams } from './upstreams.ts'
 const names = ['docker.io', 'ghcr.io', 'registry.example:5000']
 const upstreams = new Upstreams(
   names.map((name) => createRegistryClient('http://127.0.0.1:1', { name })),
-  'docker.io',
+  { defaultName: 'docker.io' },
 )
 
 test.each([
@@ -37,7 +37,7 @@ test.each(['Upper/case', 'docker.io/', 'a//b', 'a/../b', '/a'])('resolve() refus
 })
 
 test('resolve() needs a name of an upstream where there is no default one', () => {
-  const without = new Upstreams([createRegistryClient('http://127.0.0.1:1')], undefined)
+  const without = new Upstreams([createRegistryClient('http://127.0.0.1:1')])
   expect(without.resolve('docker.io/app', undefined).repository).toBe('library/app')
   expect(() => without.resolve('org/app', undefined)).toThrow(expect.objectContaining({ code: 'NAME_UNKNOWN' }))
 })

@@ -1,0 +1,56 @@
+import { LRUCache } from 'lru-cache'
+import type { Content } from '../content/content-store.ts'
+import type { Digest } from '../oci/digest.ts'
+import { MANIFEST_MAX_BYTES, manifestTypeOf, sizesOf } from '../oci/manifest.ts'
+import { OciError } from '../oci/oci-error.ts'
+
+/** A manifest as it is answered. */
+export interface Manifest {
+  readonly bytes: Buffer
+  readonly mediaType: string
+}
+
+/** In memory, in bytes: a few hundred images. */
+const MAX_CACHED_BYTES = 16 * 1024 * 1024
+/** Sizes that are remembered: of the layers of a few thousand images. */
+const MAX_SIZES = 50_000
+
+/** Manifests that went by, which many nodes ask for again and again, and the sizes of what they name. */
+export class ManifestCache {
+  readonly #manifests = new LRUCache<Digest, Manifest>({
+    maxSize: MAX_CACHED_BYTES,
+    sizeCalculation: ({ bytes }) => bytes.length + 1_000,
+  })
+  readonly #sizes = new LRUCache<string, number>({ max: MAX_SIZES })
+
+  get(digest: Digest): Manifest | undefined {
+    return this.#manifests.get(digest)
+  }
+
+  /** Reads a manifest, and keeps it. @throws {OciError} `MANIFEST_INVALID` when it is too large to be one */
+  async read(digest: Digest, content: Content): Promise<Manifest> {
+    const bytes = await readWhole(content)
+    const manifest = { bytes, mediaType: manifestTypeOf(bytes) }
+    this.#manifests.set(digest, manifest)
+    for (const [named, size] of sizesOf(bytes)) this.#sizes.set(named, size)
+    return manifest
+  }
+
+  /** The size that a manifest has given, in bytes: a hint, for anyone can write a manifest. */
+  sizeOf(digest: Digest): number | undefined {
+    return this.#sizes.get(digest)
+  }
+}
+
+async function readWhole(content: Content): Promise<Buffer> {
+  if (content.size > MANIFEST_MAX_BYTES) {
+    throw new OciError('MANIFEST_INVALID', `the manifest has ${content.size} bytes, more than ${MANIFEST_MAX_BYTES}`)
+  }
+  const bytes = Buffer.allocUnsafeSlow(content.size)
+  for (let position = 0; position < bytes.length;) {
+    const count = await content.read(bytes.subarray(position), position)
+    if (count === 0) throw new OciError('UNKNOWN', 'the manifest ends too early')
+    position += count
+  }
+  return bytes
+}

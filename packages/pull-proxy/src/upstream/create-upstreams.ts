@@ -1,0 +1,63 @@
+import { DEFAULT_TAG_MAX_STALE_MS, DEFAULT_TAG_TTL_MS, type ProxyOptions } from '../proxy-options.ts'
+import type { ProxyStats } from '../status/proxy-stats.ts'
+import { createCredentialSource } from './credentials/create-credential-source.ts'
+import { DEFAULT_UPSTREAM_TIMEOUTS } from './http-exchange.ts'
+import { RegistryClient } from './registry-client.ts'
+import type { Pause, Place } from './request-gate.ts'
+import { ANY_UPSTREAM, type UpstreamOptions } from './upstream-options.ts'
+import { Upstreams } from './upstreams.ts'
+
+const DEFAULT_RETRIES = 3
+const DEFAULT_CONCURRENCY = 16
+const DEFAULT_CLUSTER_CONCURRENCY = 64
+
+export interface UpstreamsContext {
+  readonly stats: ProxyStats
+  /** Takes one of the cluster's places for requests, by its key and how many there are. */
+  readonly takePlace: (key: string, limit: number, signal: AbortSignal) => Promise<Place | Pause>
+}
+
+/** Makes the clients of all configured upstreams. */
+export function createUpstreams(options: ProxyOptions, context: UpstreamsContext): Upstreams {
+  const create = (upstream: UpstreamOptions, name: string, url: URL) =>
+    createClient(options, { upstream, name, url }, context)
+  const any = options.upstreams.find(({ name }) => name === ANY_UPSTREAM)
+  const named = options.upstreams.flatMap((upstream) =>
+    upstream.url === undefined ? [] : [create(upstream, upstream.name, upstream.url)],
+  )
+  return new Upstreams(named, {
+    defaultName: options.defaultUpstream,
+    any: any === undefined ? undefined : { create: (name, url) => create(any, name, url) },
+  })
+}
+
+function createClient(
+  { timeouts, tagTtlMs = DEFAULT_TAG_TTL_MS, tagMaxStaleMs = DEFAULT_TAG_MAX_STALE_MS }: ProxyOptions,
+  { upstream, name, url }: { readonly upstream: UpstreamOptions; readonly name: string; readonly url: URL },
+  { stats, takePlace }: UpstreamsContext,
+): RegistryClient {
+  const { credentials, tags = {}, clusterConcurrency = DEFAULT_CLUSTER_CONCURRENCY } = upstream
+  return new RegistryClient({
+    name,
+    url,
+    passthrough: upstream.auth === 'passthrough',
+    credentials: credentials === undefined ? undefined : createCredentialSource(credentials, name, url.host),
+    trustedRealms: upstream.trustedRealms,
+    tls: upstream.tls,
+    publicOnly: upstream.name === ANY_UPSTREAM,
+    timeouts: { ...DEFAULT_UPSTREAM_TIMEOUTS, ...timeouts, ...upstream.timeouts },
+    retries: upstream.retries ?? DEFAULT_RETRIES,
+    concurrency: upstream.concurrency ?? DEFAULT_CONCURRENCY,
+    // Nodes that are configured otherwise, as in the middle of a change, have places of their own.
+    takePlace: (visitorId, signal) => {
+      const key = `upstream/${name}/${clusterConcurrency}`
+      return takePlace(visitorId === undefined ? key : `${key}/${visitorId}`, clusterConcurrency, signal)
+    },
+    tags: {
+      policy: tags.policy ?? 'ttl',
+      ttlMs: tags.ttlMs ?? tagTtlMs,
+      maxStaleMs: tags.maxStaleMs ?? tagMaxStaleMs,
+    },
+    stats,
+  })
+}

@@ -1,0 +1,82 @@
+import type { Fault } from '@layerlock/test-support'
+
+/** The clients that the table is played with. */
+export type ClientName = 'http' | 'containerd' | 'docker' | 'skopeo' | 'podman'
+
+/**
+ * Where something goes wrong: in the answer to a GET of the layer or of the config, by the registry or by the storage
+ * host to which it redirects; to the `HEAD` that resolves the tag; or to the GET of the manifest by its digest.
+ */
+export type Place = 'layer' | 'storage' | 'config' | 'tag' | 'manifest'
+
+/**
+ * How a pull ends.
+ *
+ * - `served`: all of the image is there, and every digest is right.
+ * - `failed`: the client says that it failed, in its own words.
+ * - a refusal: an answer with this status and code. `retryAfter` when it says when to come back.
+ * - `cut`: the connection is closed before all bytes have come.
+ */
+export type Outcome =
+  | 'served'
+  | 'cut'
+  | 'failed'
+  | { readonly status: number; readonly code: string; readonly retryAfter?: true | undefined }
+
+/** A request as upstream saw it: for the whole, or with `Range` for what comes after the bytes that had arrived. */
+export type Asked = 'whole' | 'rest'
+
+/** What upstream sees of the proxy during one pull, and what the client sees. */
+interface Expectation {
+  /** The requests with credentials for that content, for each hop; those of one client's pull. */
+  readonly asked: readonly Asked[]
+  /** How many times the content's size upstream may send at the most. Default 1, and 0 where it refuses. */
+  readonly copies?: number
+  /** Default `served`. */
+  readonly outcome?: Outcome
+}
+
+/** One line of the table: what goes wrong upstream, and what is expected then. */
+export interface FaultRow extends Expectation {
+  /** What goes wrong, as the end of a sentence that begins with the place. */
+  readonly name: string
+  readonly at: Place
+  /** What goes wrong with the first requests there, one after the other; those that come later are answered well. */
+  readonly faults?: readonly Fault[]
+  /** What goes wrong with all requests there, until the fault is mended after the client's pull. */
+  readonly always?: Fault
+  /** Where a client sees something else than the others. */
+  readonly clients?: Partial<Record<ClientName, Partial<Expectation>>>
+  /** How long upstream wants to be left alone after it, in milliseconds. Default 0. */
+  readonly pauseMs?: number
+}
+
+/** The size of the layers in the table. */
+export const LAYER_BYTES = 1024 * 1024
+/** Where transfers break. */
+export const HALF_BYTES = LAYER_BYTES / 2
+
+/** Clients with containers/image come again by themselves when a `Retry-After` is over, up to a minute later. */
+const PATIENT_EXPECTATION: Expectation = { asked: ['whole', 'whole'], outcome: 'served', copies: 1 }
+export const PATIENT: FaultRow['clients'] = { skopeo: PATIENT_EXPECTATION, podman: PATIENT_EXPECTATION }
+
+/** podman tries to get a manifest three times more, since its last word is that the registry itself cannot be reached. */
+const PODMAN_TRIES = 4
+
+/**
+ * Whether a row is played with a client. Docker Engine's cases share one upstream, which does not redirect and must not
+ * be told to leave everyone alone.
+ */
+export function isPlayed({ at, pauseMs }: FaultRow, client: ClientName): boolean {
+  return client !== 'docker' || (at !== 'storage' && pauseMs === undefined)
+}
+
+/** What is expected with a client. */
+export function expectationOf(row: FaultRow, client: ClientName): Required<Expectation> {
+  const expectation = { ...row, ...row.clients?.[client] }
+  const { asked, outcome = 'served', copies = typeof outcome === 'string' ? 1 : 0 } = expectation
+  if (client === 'http' || outcome === 'served') return { asked, copies, outcome }
+  // Only plain HTTP shows status and code; the others say in their own words that they failed.
+  const tries = client === 'podman' && (row.at === 'tag' || row.at === 'manifest') ? PODMAN_TRIES : 1
+  return { asked: Array.from({ length: tries }, () => asked).flat(), copies, outcome: 'failed' }
+}
