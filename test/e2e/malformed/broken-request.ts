@@ -100,7 +100,7 @@ function drawStartLine(random: Random, { trap, repository }: Known): string {
     'HTTP/1.1 200 OK',
     ' ',
   ])
-  const host = random.pick(['Host: x\r\n', '', 'Host: x\r\nHost: y\r\n', `Host: ${'\x01'}\r\n`])
+  const host = random.pick(['Host: x\r\n', '', 'Host: x\r\nHost: y\r\n', 'Host: \x01\r\n'])
   return `${line}${random.pick(['\r\n', '\r\n', '\n'])}${host}\r\n`
 }
 

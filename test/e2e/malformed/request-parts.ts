@@ -10,8 +10,8 @@ export interface Known {
   readonly trap: string
 }
 
-const HEX = [...'0123456789abcdef']
-const TAG_CHARACTERS = [...'abcXYZ019_.-']
+const HEX = '0123456789abcdef'
+const TAG_CHARACTERS = 'abcXYZ019_.-'
 
 /** Makes one of several things, and only that one. */
 export function draw<T>(random: Random, makers: readonly (() => T)[]): T {
@@ -19,8 +19,8 @@ export function draw<T>(random: Random, makers: readonly (() => T)[]): T {
 }
 
 /** A text of some length out of some characters. */
-export function text(random: Random, characters: readonly string[], length: number): string {
-  return Array.from({ length }, () => random.pick(characters)).join('')
+export function text(random: Random, characters: string, length: number): string {
+  return Array.from({ length }, () => characters[random.between(0, characters.length - 1)]).join('')
 }
 
 const hex = (random: Random, length: number) => text(random, HEX, length)
@@ -45,7 +45,7 @@ export function drawDigest(random: Random, { digest }: Known): string {
     () => 'sha256:',
     () => ':',
     () => `sha256:${'..%2f'.repeat(12)}`,
-    () => `${hex(random, 64)}`,
+    () => hex(random, 64),
   ])
 }
 
@@ -77,7 +77,7 @@ export function drawName(random: Random, { repository, trap }: Known): string {
     () => `docker.io/${repository}`,
     () => `${trap}/${repository}`,
     () => `${encodeURIComponent(trap)}/${repository}`,
-    () => `library/${text(random, [...'ab0'], 6)}`,
+    () => `library/${text(random, 'ab0', 6)}`,
     () => repository.toUpperCase(),
     () => repository.replace('/', random.pick(['//', '/./', '/../', '%2F', '%252F', '\\', '/%2e%2e/', ';/', '/..%2f'])),
     () => `../${repository}`,

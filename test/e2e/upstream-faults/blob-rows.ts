@@ -4,6 +4,8 @@ const EARLY = 100 * 1024
 /** Within the last bytes, which are given out only when the digest is right. */
 const LATE = LAYER_BYTES - 1_000
 const WHOLE_TWICE = ['whole', 'whole'] as const
+/** The client comes again by itself. */
+const AGAIN = { asked: WHOLE_TWICE, copies: 2, outcome: 'served' } as const
 const RESUMED = ['whole', 'rest'] as const
 /** Bytes in flight that a reset destroys come again. */
 const RESET_COPIES = 1.6
@@ -124,8 +126,8 @@ export const BLOB_ROWS: readonly FaultRow[] = [
     faults: [{ kind: 'corrupt', offset: EARLY }],
     asked: ['whole'],
     outcome: 'cut',
-    // It resumes after bytes that are wrong, and finds out at the end.
-    clients: { containerd: { asked: WHOLE_TWICE, copies: 2 } },
+    // containerd resumes after bytes that are wrong, and finds out at the end. Docker Engine begins anew then.
+    clients: { containerd: { asked: WHOLE_TWICE, copies: 2 }, docker: AGAIN },
   },
   {
     name: 'sent with a wrong byte at the end, which is held back',
@@ -133,7 +135,7 @@ export const BLOB_ROWS: readonly FaultRow[] = [
     faults: [{ kind: 'corrupt', offset: LATE }],
     asked: ['whole'],
     outcome: 'cut',
-    clients: { containerd: { asked: WHOLE_TWICE, copies: 2, outcome: 'served' } },
+    clients: { containerd: AGAIN, docker: AGAIN },
   },
   {
     name: 'longer than the manifest says, and announced so',

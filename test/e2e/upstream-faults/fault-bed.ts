@@ -59,6 +59,8 @@ export interface FaultBedOptions {
   /** The names of the nodes. Default: one. */
   readonly nodes?: readonly string[]
   readonly lockServer?: string | undefined
+  /** More flags for the proxies. */
+  readonly proxyArgs?: readonly string[]
 }
 
 /** Docker Engine has mirrors for this one only, so that its cases share an upstream. */
@@ -69,7 +71,7 @@ const PROXY_ARGS = ['--connect-timeout', '1s', '--header-timeout', '1s', '--idle
 
 /** Starts two registries, one of which redirects to a storage host, and proxies that know them by a name for each case. */
 export async function startFaultBed(options: FaultBedOptions): Promise<FaultBed> {
-  const { rows, clients, nodes: names = ['a'], lockServer } = options
+  const { rows, clients, nodes: names = ['a'], lockServer, proxyArgs = [] } = options
   await using parts = new AsyncDisposableStack()
   const { path: folder } = parts.use(await temporaryFolder('faults'))
   const direct = parts.use(await startRegistryServer({ auth: {} }))
@@ -78,7 +80,8 @@ export async function startFaultBed(options: FaultBedOptions): Promise<FaultBed>
   const cases: FaultCase[] = []
   for (const row of rows) {
     const registry = row.at === 'storage' ? redirecting : direct
-    for (const client of clients.filter((each) => isPlayed(row, each))) cases.push(await createCase({ row, client, registry, folder: join(folder, client) }))
+    for (const client of clients.filter((each) => isPlayed(row, each)))
+      cases.push(await createCase({ row, client, registry, folder: join(folder, client) }))
   }
   for (const registry of registries) registry.fault = (request) => faultOf(cases, registry, request)
   const upstreams = Object.fromEntries(cases.map(({ upstream, registry }) => [upstream, registry.url]))
@@ -86,7 +89,7 @@ export async function startFaultBed(options: FaultBedOptions): Promise<FaultBed>
     names.map(async (node) => {
       const store = join(folder, node)
       const defaultUpstream = clients.includes('docker') ? DOCKER_UPSTREAM : undefined
-      const args = PROXY_ARGS
+      const args = [...PROXY_ARGS, ...proxyArgs]
       const proxy = await startProxy({ node, storeFolder: store, upstreams, defaultUpstream, lockServer, args })
       return { proxy: parts.use(proxy), store }
     }),
@@ -98,6 +101,11 @@ export async function startFaultBed(options: FaultBedOptions): Promise<FaultBed>
 /** What a client pulls in a case. */
 export function targetOf({ upstream, repository, tag, image }: FaultCase, { proxy }: FaultNode): PullTarget {
   return { proxy: proxy.host, upstream, repository, tag, image }
+}
+
+/** Finds the case of a row and a client. */
+export function caseOf({ cases }: FaultBed, row: FaultRow, client: ClientName): FaultCase {
+  return cases.find((each) => each.row === row && each.client === client)!
 }
 
 /** The requests for the content of a case; for the place `storage`, those that reached that host. */

@@ -1,8 +1,17 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { requireBinaries, requireRoot, waitFor } from '@layerlock/test-support'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { BLOB_ROWS } from './blob-rows.ts'
-import { bytesOf, type FaultBed, requestsOf, startFaultBed, storedAs, targetOf, verifyStore } from './fault-bed.ts'
+import {
+  bytesOf,
+  caseOf,
+  type FaultBed,
+  requestsOf,
+  startFaultBed,
+  storedAs,
+  targetOf,
+  verifyStore,
+} from './fault-bed.ts'
 import { createFaultClient, type FaultClient } from './fault-client.ts'
 import { type ClientName, expectationOf, isPlayed } from './fault-row.ts'
 import { MANIFEST_ROWS } from './manifest-rows.ts'
@@ -18,13 +27,16 @@ const CLIENTS: Readonly<Record<ClientName, boolean>> = {
 }
 const NAMES = Object.keys(CLIENTS) as ClientName[]
 
+// They wait more than they compute.
+vi.setConfig({ maxConcurrency: 12 })
+
 describe('with a fault upstream', () => {
   const parts = new AsyncDisposableStack()
   const clients = new Map<ClientName, FaultClient>()
   let bed: FaultBed
 
   beforeAll(async () => {
-    const available = NAMES.filter((name) => CLIENTS[name] && (process.env.ONLY ?? name).includes(name))
+    const available = NAMES.filter((name) => CLIENTS[name] && (process.env['ONLY'] ?? name).includes(name))
     bed = parts.use(await startFaultBed({ rows: ROWS, clients: available }))
     for (const name of available) clients.set(name, parts.use(await createFaultClient(name, bed.nodes[0]!.proxy.url)))
   })
@@ -33,7 +45,7 @@ describe('with a fault upstream', () => {
   describe.concurrent.for(NAMES)('%s', (name) => {
     test.skipIf(!CLIENTS[name]).for(ROWS.filter((row) => isPlayed(row, name)))('the $at $name', async (row) => {
       const { outcome, asked, copies } = expectationOf(row, name)
-      const played = bed.cases.find((each) => each.client === name && each.row === row)!
+      const played = caseOf(bed, row, name)
       const node = bed.nodes[0]!
 
       const seen = await clients.get(name)!.pull(targetOf(played, node))

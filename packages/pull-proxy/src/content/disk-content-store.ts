@@ -56,6 +56,8 @@ export class DiskContentStore implements ContentStore {
       this.#forget(digest)
       return undefined
     }
+    // It may have been deleted meanwhile; then nothing else would make it close.
+    if (!this.#sizes.has(digest)) this.#forget(digest)
     const content = new DiskContent(file)
     if (size > SMALL_BYTES) return content
     await using small = content

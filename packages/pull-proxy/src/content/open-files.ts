@@ -16,14 +16,17 @@ const DEFAULT_MAX_KEPT = 64
 class SharedFile implements OpenFile {
   readonly handle: FileHandle
   readonly size: number
-  #users = 0
+  /** Whoever keeps it counts as one. */
+  #users = 1
 
   constructor(handle: FileHandle, size: number) {
     this.handle = handle
     this.size = size
   }
 
-  retain(): this {
+  /** One more reader; undefined when it is closed already. */
+  retain(): this | undefined {
+    if (this.#users === 0) return undefined
     this.#users++
     return this
   }
@@ -36,6 +39,7 @@ class SharedFile implements OpenFile {
 /** Files that are read again and again are kept open for a while, and closed when their last reader has gone. */
 export class OpenFiles implements AsyncDisposable {
   readonly #kept: LRUCache<string, SharedFile>
+  readonly #opening = new Map<string, Promise<SharedFile | undefined>>()
   readonly #closing = new Set<Promise<void>>()
 
   constructor(maxKept = DEFAULT_MAX_KEPT) {
@@ -51,11 +55,12 @@ export class OpenFiles implements AsyncDisposable {
       if (this.#kept.peek(path) === kept) this.#kept.delete(path)
       await kept.release()
     }
-    const handle = await openIfThere(path)
-    if (handle === undefined) return undefined
-    const file = new SharedFile(handle, (await handle.stat()).size).retain()
-    this.#kept.set(path, file.retain())
-    return file
+    for (;;) {
+      const opened = await (this.#opening.get(path) ?? this.#open(path))
+      if (opened === undefined) return undefined
+      const file = opened.retain()
+      if (file !== undefined) return file
+    }
   }
 
   /** Keeps it no longer: its space is free as soon as its readers have gone. */
@@ -69,6 +74,19 @@ export class OpenFiles implements AsyncDisposable {
     await Promise.all(this.#closing)
   }
 
+  /** One for all who ask for it at the same time, so that they can share what they read. */
+  async #open(path: string): Promise<SharedFile | undefined> {
+    const opening = openIfThere(path)
+    this.#opening.set(path, opening)
+    try {
+      const file = await opening
+      if (file !== undefined) this.#kept.set(path, file)
+      return file
+    } finally {
+      this.#opening.delete(path)
+    }
+  }
+
   #letGo(file: SharedFile): void {
     // Nothing was written: a failure to close loses nothing, and there is nobody to tell.
     const closing = file
@@ -79,9 +97,10 @@ export class OpenFiles implements AsyncDisposable {
   }
 }
 
-async function openIfThere(path: string): Promise<FileHandle | undefined> {
+async function openIfThere(path: string): Promise<SharedFile | undefined> {
   try {
-    return await open(path, 'r')
+    const handle = await open(path, 'r')
+    return new SharedFile(handle, (await handle.stat()).size)
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
     throw error

@@ -32,7 +32,7 @@ test('another port is another host: it is told what content is wanted, and nothi
   const { url, headers: sent } = storage.requests[0]!
   expect(url).toBe('/blob?signature=1')
   expect(sent).toMatchObject({ accept: 'application/json', range: 'bytes=5-', 'accept-encoding': 'identity' })
-  expect(Object.keys(sent).sort()).toEqual(['accept', 'accept-encoding', 'connection', 'host', 'range', 'user-agent'])
+  expect(Object.keys(sent).toSorted()).toEqual(['accept', 'accept-encoding', 'connection', 'host', 'range', 'user-agent'])
   expect(registry.requests[0]!.headers).toMatchObject({ authorization: 'Bearer secret', range: 'bytes=5-' })
 })
 

@@ -1,3 +1,4 @@
+import { getCACertificates, setDefaultCACertificates } from 'node:tls'
 import { temporaryFolder } from '@layerlock/test-support'
 import { expect, test } from 'vitest'
 import { createAuthority } from './certificate-authority.testbed.ts'
@@ -24,6 +25,21 @@ test('an upstream with a certificate of another authority is reached only with t
   }
   expect(server.requests.length).toBe(1)
   expect(await get(server.url, { insecure: true })).toBe('x')
+})
+
+test('the authority that is named comes to those that Node trusts anyway', async () => {
+  await using folder = await temporaryFolder('exchange-tls')
+  const [authority, other] = await Promise.all([createAuthority(folder.path), createOther(folder.path)])
+  await using server = await startHttpsServer(await authority.issue('127.0.0.1'), (_request, response) =>
+    response.end('x'),
+  )
+  const trusted = getCACertificates('default')
+  setDefaultCACertificates([...trusted, authority.cert])
+  try {
+    expect(await get(server.url, { ca: other.cert })).toBe('x')
+  } finally {
+    setDefaultCACertificates(trusted)
+  }
 })
 
 test('a certificate for another name is refused, whoever has signed it', async () => {

@@ -1,6 +1,7 @@
 import type { Readable } from 'node:stream'
 import type { Dispatcher } from 'undici'
 import { OciError } from '../oci/oci-error.ts'
+import { unlessAborted } from '../unless-aborted.ts'
 import { AddressGuard } from './address-guard.ts'
 import { Connections } from './connections.ts'
 import type { Environment } from './environment-proxy.ts'
@@ -130,7 +131,8 @@ export class HttpExchange implements AsyncDisposable {
         headersTimeout: this.#timeouts.headersMs,
         bodyTimeout: this.#timeouts.idleMs,
       })
-      response = await orAborted(answering, signal)
+      // Without a connection it would be told of an abort only when the attempt to connect is over.
+      response = await unlessAborted(answering, signal)
     } catch (cause) {
       signal.throwIfAborted()
       if (cause instanceof OciError) throw cause
@@ -182,18 +184,6 @@ export function describe(error: unknown): string {
   if (!(error instanceof Error)) return String(error)
   if (error instanceof AggregateError && error.errors.length > 0) return describe(error.errors[0])
   return error.message === '' ? error.name : error.message
-}
-
-/** A request that is still without a connection would be told of its abort only when the attempt to connect is over. */
-async function orAborted<T>(answering: Promise<T>, signal: AbortSignal): Promise<T> {
-  const aborted = Promise.withResolvers<never>()
-  const abort = (): void => aborted.reject(signal.reason)
-  signal.addEventListener('abort', abort, { once: true })
-  try {
-    return await Promise.race([answering, aborted.promise])
-  } finally {
-    signal.removeEventListener('abort', abort)
-  }
 }
 
 function singleValues(headers: Record<string, string | string[] | undefined>): Record<string, string> {

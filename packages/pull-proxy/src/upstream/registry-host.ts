@@ -11,7 +11,8 @@ const DOCKER_HUB_ALIASES: ReadonlySet<string> = new Set(['index.docker.io', 'reg
 
 /** One spelling for all by which a registry can be called: lower case, no port 443, `docker.io` for Docker Hub. */
 export function canonicalHost(text: string): string {
-  const host = text.toLowerCase().replace(/:443$/, '')
+  // Letters of ASCII only: others become some of these, such as the Kelvin sign a k.
+  const host = text.replace(/[A-Z]+/g, (letters) => letters.toLowerCase()).replace(/^([^:]+):443$/, '$1')
   return DOCKER_HUB_ALIASES.has(host) ? 'docker.io' : host
 }
 

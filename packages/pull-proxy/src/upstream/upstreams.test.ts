@@ -32,6 +32,19 @@ test.each(['quay.io', '', '127.0.0.1:80', 'constructor'])('resolve() reaches not
   expect(() => upstreams.resolve('org/app', ns)).toThrow(expect.objectContaining({ code: 'NAME_UNKNOWN' }))
 })
 
+test.each(['GHCR.IO', 'ghcr.io:443', 'index.docker.io', 'registry-1.docker.io'])(
+  'resolve() knows %s as one of the configured ones by another spelling',
+  (ns) => {
+    const { upstream, repository } = upstreams.resolve('app', ns)
+    const isHub = ns.endsWith('docker.io')
+    expect([upstream.name, repository]).toEqual(isHub ? ['docker.io', 'library/app'] : ['ghcr.io', 'app'])
+  },
+)
+
+test.each(['docker.io.', 'ghcr.io:80', 'evil.index.docker.io', '*'])('resolve() does not take ns=%s for any', (ns) => {
+  expect(() => upstreams.resolve('org/app', ns)).toThrow(expect.objectContaining({ code: 'NAME_UNKNOWN' }))
+})
+
 test.each(['Upper/case', 'docker.io/', 'a//b', 'a/../b', '/a'])('resolve() refuses the name %j', (name) => {
   expect(() => upstreams.resolve(name, undefined)).toThrow(expect.objectContaining({ code: 'NAME_INVALID' }))
 })

@@ -1,5 +1,6 @@
 import { execFile } from 'node:child_process'
 import { OciError } from '../../oci/oci-error.ts'
+import { unlessAborted } from '../../unless-aborted.ts'
 import type { Credentials } from './credential-source.ts'
 
 /** How long a helper may take, in milliseconds. Some of them ask a cloud. */
@@ -125,15 +126,4 @@ function readAnswer(stdout: string, program: string, server: string): Credential
     // Falls through. The parser's own message would show a part of the text.
   }
   throw new OciError('UNKNOWN', `${program} answers with something that is no credentials, asked for ${server}`)
-}
-
-async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  const aborted = Promise.withResolvers<never>()
-  const abort = () => aborted.reject(signal.reason as Error)
-  signal.addEventListener('abort', abort, { once: true })
-  try {
-    return await Promise.race([promise, aborted.promise])
-  } finally {
-    signal.removeEventListener('abort', abort)
-  }
 }
