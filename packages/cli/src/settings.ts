@@ -7,7 +7,7 @@ import { UsageError } from './usage-error.ts'
 export type Settings = Readonly<Record<string, string | readonly string[] | SettingsTable | undefined>>
 
 /** A list that the file has as a table; what is in it is looked at by those who know it. */
-export interface SettingsTable {
+interface SettingsTable {
   /** Where it stands, such as `layerlock.toml: proxy.upstream`. */
   readonly setting: string
   readonly table: Readonly<Record<string, unknown>>

@@ -88,7 +88,10 @@ describe('readUpstreams()', () => {
   })
 
   test.each([
-    ['username = "ann"\npasswordFile = "FOLDER/secret"', { kind: 'passwordFile', username: 'ann', path: 'FOLDER/secret' }],
+    [
+      'username = "ann"\npasswordFile = "FOLDER/secret"',
+      { kind: 'passwordFile', username: 'ann', path: 'FOLDER/secret' },
+    ],
     ['tokenFile = "FOLDER/secret"', { kind: 'tokenFile', path: 'FOLDER/secret' }],
     ['dockerConfig = "FOLDER/config.json"', { kind: 'dockerConfig', path: 'FOLDER/config.json' }],
     ['credentialHelper = "ecr-login"', { kind: 'helper', name: 'ecr-login' }],
@@ -156,7 +159,10 @@ describe('the file is refused, with the key’s whole name, and shows no secret:
     ['', 'upstream: is missing; expected at least one NAME=URL'],
     ['"docker.io" = 5', 'proxy.upstream."docker.io": "…" is not allowed; expected a table'],
     ['"docker.io" = ["s3cret"]', 'proxy.upstream."docker.io": "…" is not allowed; expected a table'],
-    ['"docker.io" = "registry"', 'proxy.upstream."docker.io".url: "registry" is not allowed; expected an http or https'],
+    [
+      '"docker.io" = "registry"',
+      'proxy.upstream."docker.io".url: "registry" is not allowed; expected an http or https',
+    ],
     ['"docker.io" = "https://u:s3cret@x"', '."docker.io".url: "…@x" is not allowed; expected an http or https URL'],
     ['"Docker.io" = "https://x"', 'proxy.upstream: "Docker.io" is not allowed; expected a registry’s host'],
     ['"a b".url = "https://x"', 'proxy.upstream: "a b" is not allowed; expected a registry’s host'],
@@ -171,26 +177,59 @@ describe('the file is refused, with the key’s whole name, and shows no secret:
     [`${hub}password = "s3cret"`, '."docker.io".username: is missing; expected a user, because password is given'],
     [`${hub}passwordFile = "FOLDER/secret"`, '.username: is missing; expected a user, because passwordFile is given'],
     [`${hub}username = "ann"`, '.username: "ann" is not allowed; expected password or passwordFile with it'],
-    [`${hub}username = "u"\npasswordFile = "FOLDER/none"`, 'passwordFile: "FOLDER/none" is not allowed; expected a file'],
-    [`${hub}username = "u"\npasswordFile = "FOLDER/empty"`, 'passwordFile: "FOLDER/empty" is not allowed; expected a file'],
+    [
+      `${hub}username = "u"\npasswordFile = "FOLDER/none"`,
+      'passwordFile: "FOLDER/none" is not allowed; expected a file',
+    ],
+    [
+      `${hub}username = "u"\npasswordFile = "FOLDER/empty"`,
+      'passwordFile: "FOLDER/empty" is not allowed; expected a file',
+    ],
     [`${hub}tokenFile = "FOLDER"`, 'tokenFile: "FOLDER" is not allowed; expected a file that can be read (EISDIR'],
     [`${hub}dockerConfig = "FOLDER/broken.json"`, 'dockerConfig: "FOLDER/broken.json" is not allowed; expected a JSON'],
     [`${hub}dockerConfig = "FOLDER/none"`, 'dockerConfig: "FOLDER/none" is not allowed; expected a file that can be'],
     [`${hub}credentialHelper = "../evil"`, 'credentialHelper: "../evil" is not allowed; expected what stands after'],
-    [`${hub}username = "u"\npassword = "s3cret"\ntokenFile = "FOLDER/secret"`, 'tokenFile: "…" is not allowed; expected one kind'],
-    [`${hub}dockerConfig = "FOLDER/config.json"\ncredentialHelper = "x"`, 'expected one kind of credentials, and there is docker'],
-    [`${hub}auth = "passthrough"\ntokenFile = "FOLDER/secret"`, '."docker.io".auth: "passthrough" is not allowed; expected proxy'],
-    [`${internal}username = "u"\npassword = "s3cret"`, '.url: "http://10.0.0.1:5000/" is not allowed; expected https, or insecure'],
+    [
+      `${hub}username = "u"\npassword = "s3cret"\ntokenFile = "FOLDER/secret"`,
+      'tokenFile: "…" is not allowed; expected one kind',
+    ],
+    [
+      `${hub}dockerConfig = "FOLDER/config.json"\ncredentialHelper = "x"`,
+      'expected one kind of credentials, and there is docker',
+    ],
+    [
+      `${hub}auth = "passthrough"\ntokenFile = "FOLDER/secret"`,
+      '."docker.io".auth: "passthrough" is not allowed; expected proxy',
+    ],
+    [
+      `${internal}username = "u"\npassword = "s3cret"`,
+      '.url: "http://10.0.0.1:5000/" is not allowed; expected https, or insecure',
+    ],
     [`${internal}auth = "passthrough"`, '.url: "http://10.0.0.1:5000/" is not allowed; expected https, or insecure'],
-    [`${internal}ca = "FOLDER/certificate.pem"`, '.ca: "…" is not allowed; expected nothing, because the url is not https'],
+    [
+      `${internal}ca = "FOLDER/certificate.pem"`,
+      '.ca: "…" is not allowed; expected nothing, because the url is not https',
+    ],
     [`${internal}cert = "x"`, '.cert: "x" is not allowed; expected nothing, because the url is not https'],
     [`${hub}ca = "FOLDER/none"`, '.ca: "FOLDER/none" is not allowed; expected a file that can be read'],
-    [`${hub}ca = "FOLDER/key.pem"`, '.ca: "FOLDER/key.pem" is not allowed; expected a file with at least one certificate'],
+    [
+      `${hub}ca = "FOLDER/key.pem"`,
+      '.ca: "FOLDER/key.pem" is not allowed; expected a file with at least one certificate',
+    ],
     [`${hub}cert = "FOLDER/certificate.pem"`, '."docker.io".key: is missing; expected a file, because layerlock.toml'],
     [`${hub}key = "FOLDER/key.pem"`, '."docker.io".cert: is missing; expected a file, because layerlock.toml'],
-    [`${hub}cert = "FOLDER/secret"\nkey = "FOLDER/key.pem"`, '.cert: "FOLDER/secret" is not allowed; expected a certificate as'],
-    [`${hub}cert = "FOLDER/certificate.pem"\nkey = "FOLDER/secret"`, '.key: "FOLDER/secret" is not allowed; expected a private key'],
-    [`${hub}cert = "FOLDER/certificate.pem"\nkey = "FOLDER/other/key.pem"`, 'expected the key of the certificate in layerlock'],
+    [
+      `${hub}cert = "FOLDER/secret"\nkey = "FOLDER/key.pem"`,
+      '.cert: "FOLDER/secret" is not allowed; expected a certificate as',
+    ],
+    [
+      `${hub}cert = "FOLDER/certificate.pem"\nkey = "FOLDER/secret"`,
+      '.key: "FOLDER/secret" is not allowed; expected a private key',
+    ],
+    [
+      `${hub}cert = "FOLDER/certificate.pem"\nkey = "FOLDER/other/key.pem"`,
+      'expected the key of the certificate in layerlock',
+    ],
     [`${hub}insecure = "yes"`, '.insecure: "yes" is not allowed; expected true or false'],
     [`${hub}trustedRealms = "auth.example"`, '.trustedRealms: "auth.example" is not allowed; expected a list of hosts'],
     [`${hub}trustedRealms = ["https://x"]`, '.trustedRealms: "https://x" is not allowed; expected a list of hosts'],
@@ -202,7 +241,10 @@ describe('the file is refused, with the key’s whole name, and shows no secret:
     [`${hub}concurrency = 1.5`, '.concurrency: "1.5" is not allowed; expected a whole number'],
     [`${hub}clusterConcurrency = true`, '.clusterConcurrency: true is not allowed; expected a whole number'],
     [`${hub}tagPolicy = "never"`, '.tagPolicy: "never" is not allowed; expected ttl or always or pin'],
-    [`${hub}tagPolicy = "pin"\ntagTtl = "1s"`, '.tagPolicy: "pin" is not allowed; expected ttl, because tagTtl is given'],
+    [
+      `${hub}tagPolicy = "pin"\ntagTtl = "1s"`,
+      '.tagPolicy: "pin" is not allowed; expected ttl, because tagTtl is given',
+    ],
     [`${hub}tagTtl = "1"`, '.tagTtl: "1" is not allowed; expected a duration'],
     [`${hub}tagMaxStale = false`, '.tagMaxStale: false is not allowed; expected a string'],
     ['"*" = "https://x"', 'proxy.upstream."*".url: "https://x/" is not allowed; expected nothing for *'],
@@ -226,7 +268,10 @@ describe('what is set for all is refused:', () => {
       { dockerConfig: 'FOLDER/config.json', auth: 'passthrough' },
       'config.json" is not allowed; expected nothing, because all upstreams have auth = passthrough',
     ],
-    [{ upstreamCa: 'FOLDER/key.pem' }, 'upstreamCa: "FOLDER/key.pem" is not allowed; expected a file with at least one'],
+    [
+      { upstreamCa: 'FOLDER/key.pem' },
+      'upstreamCa: "FOLDER/key.pem" is not allowed; expected a file with at least one',
+    ],
     [
       { upstream: ['a=http://10.0.0.1'], dockerConfig: 'FOLDER/config.json' },
       'upstream.a.url: "http://10.0.0.1/" is not allowed; expected https, or insecure = true in its table',

@@ -152,6 +152,25 @@ describe('what alice may read', () => {
   })
 })
 
+test('a flight goes on with the credentials of who came last, when those of who began it have ended', async () => {
+  const proxy = await startProxy('a')
+  const fresh = basic('alice-again')
+  let isRevoked = false
+  registry.rate.bytesPerSecond = 200_000
+  registry.fault = ({ authorization, method, range }) => {
+    if (authorization === alice && isRevoked) return { kind: 'status', status: 401 }
+    return method === 'GET' && range === undefined ? { kind: 'cut', afterBytes: 300_000 } : undefined
+  }
+  const first = ask(proxy, blob(), alice)
+  await waitFor(() => registry.requests.bytesOf(layer.digest) > 50_000, { what: 'the first bytes' })
+  const second = ask(proxy, blob(), fresh)
+  await waitFor(() => registry.requests.countOf({ method: 'HEAD' }) === 2, { what: 'the second to be let in' })
+  isRevoked = true
+  registry.rate.bytesPerSecond = undefined
+  for (const { body } of await Promise.all([first, second])) expect(digestOf(body)).toBe(layer.digest)
+  expect(registry.requests.countOf({ method: 'GET' })).toBe(2)
+})
+
 describe('GET /v2/', () => {
   test('tells clients how to authenticate, as upstream does', async () => {
     const proxy = await startProxy('a')

@@ -92,7 +92,7 @@ export class PullProxy implements AsyncDisposable {
       upstreams,
       blobs: new BlobHandler({ flights, gate, cache, stats }),
       manifests: new ManifestHandler({ flights, tags, gate, cache, stats }),
-      lists: new ListHandler(),
+      lists: new ListHandler(signal),
       logger,
     })
     const pullApp = face.app

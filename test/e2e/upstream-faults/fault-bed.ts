@@ -67,7 +67,7 @@ export interface FaultBedOptions {
 const DOCKER_UPSTREAM = 'docker.io'
 
 /** What counts as silence for the proxies. */
-const PROXY_ARGS = ['--connect-timeout', '1s', '--header-timeout', '1s', '--idle-timeout', '1s', '--drain', '1s']
+const PROXY_ARGS = ['--connect-timeout', '1s', '--header-timeout', '2s', '--idle-timeout', '2s', '--drain', '1s']
 
 /** Starts two registries, one of which redirects to a storage host, and proxies that know them by a name for each case. */
 export async function startFaultBed(options: FaultBedOptions): Promise<FaultBed> {

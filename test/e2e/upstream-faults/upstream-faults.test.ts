@@ -28,7 +28,7 @@ const CLIENTS: Readonly<Record<ClientName, boolean>> = {
 const NAMES = Object.keys(CLIENTS) as ClientName[]
 
 // They wait more than they compute.
-vi.setConfig({ maxConcurrency: 12 })
+vi.setConfig({ maxConcurrency: 8 })
 
 describe('with a fault upstream', () => {
   const parts = new AsyncDisposableStack()

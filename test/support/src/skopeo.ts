@@ -13,6 +13,8 @@ export interface SkopeoPullOptions {
   readonly allPlatforms?: boolean | undefined
   /** Made by `writeAuthFile`. Default: no credentials. */
   readonly authFile?: string | undefined
+  /** `user:password`, which it sends to the host of the reference only. Default: no credentials. */
+  readonly creds?: string | undefined
   /** Default 120,000. */
   readonly timeoutMs?: number | undefined
   readonly signal?: AbortSignal | undefined
@@ -33,12 +35,13 @@ export interface SkopeoPull {
  * @param reference e.g. `docker.io/library/app:latest`
  */
 export async function skopeoPull(reference: string, options: SkopeoPullOptions): Promise<SkopeoPull> {
-  const { registriesConf, allPlatforms = false, authFile, timeoutMs, signal } = options
+  const { registriesConf, allPlatforms = false, authFile, creds, timeoutMs, signal } = options
   await using folder = await temporaryFolder('skopeo')
   const target = join(folder.path, 'image')
   const flags = ['--src-tls-verify=false']
   if (allPlatforms) flags.push('--all')
   if (authFile !== undefined) flags.push('--src-authfile', authFile)
+  if (creds !== undefined) flags.push('--src-creds', creds)
   const startedMs = performance.now()
   await runCommand(
     'skopeo',

@@ -22,7 +22,7 @@ interface Slot {
 export interface ChunkPoolOptions {
   /** Default 1 MiB: smaller ones cost more turns of the event loop for each byte, larger ones nothing less. */
   readonly chunkBytes?: number | undefined
-  /** Default 32. */
+  /** Default 16: what two responses or two dozen in step need, and not much of the memory of a process. */
   readonly maxChunks?: number | undefined
 }
 
@@ -37,7 +37,7 @@ export class ChunkPool {
   /** The least recently used first. */
   readonly #slots: Slot[] = []
 
-  constructor({ chunkBytes = 1024 * 1024, maxChunks = 32 }: ChunkPoolOptions = {}) {
+  constructor({ chunkBytes = 1024 * 1024, maxChunks = 16 }: ChunkPoolOptions = {}) {
     this.#chunkBytes = chunkBytes
     this.#maxChunks = maxChunks
   }
@@ -52,7 +52,11 @@ export class ChunkPool {
    *
    * @throws what reading fails with
    */
-  async take(content: Content & { readonly shared: object }, position: number, end: number): Promise<Chunk | undefined> {
+  async take(
+    content: Content & { readonly shared: object },
+    position: number,
+    end: number,
+  ): Promise<Chunk | undefined> {
     const slot = this.#find(content.shared, position) ?? this.#load(content, position, end)
     if (slot === undefined) return undefined
     slot.users++
@@ -79,9 +83,7 @@ export class ChunkPool {
   }
 
   #find(owner: object, position: number): Slot | undefined {
-    const index = this.#slots.findIndex(
-      (slot) => slot.owner === owner && slot.start <= position && position < slot.end,
-    )
+    const index = this.#slots.findIndex((slot) => slot.owner === owner && slot.start <= position && position < slot.end)
     return index === -1 ? undefined : this.#used(index)
   }
 

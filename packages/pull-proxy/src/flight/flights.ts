@@ -2,6 +2,7 @@ import type { Content, ContentStore } from '../content/content-store.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { FastifyBaseLogger } from 'fastify'
 import type { BlobFetcher } from './blob-fetcher.ts'
+import type { Visitor } from '../access/visitor.ts'
 import { type FetchRequest, groupOf } from './fetch-request.ts'
 import { Flight } from './flight.ts'
 
@@ -28,6 +29,13 @@ interface UnderWay {
   readonly flight: Flight
   /** Who asked first, as far as failures go. */
   readonly group: string
+  /** What upstream is asked with. */
+  readonly request: RenewableRequest
+}
+
+/** A request whose credentials are replaced by fresher ones: tokens may end before a long flight does. */
+interface RenewableRequest extends FetchRequest {
+  visitor?: Visitor | undefined
 }
 
 /** All content of this node: what is stored, and what is on its way. Any number of readers, one fetch for each digest. */
@@ -67,6 +75,7 @@ export class Flights {
         const started = await (await this.#start(digest, request)).flight.join()
         if (started !== undefined) return started
       }
+      if (entry !== undefined) renew(entry.request, request)
       try {
         const joined = await entry?.flight.join()
         if (joined !== undefined) return { content: joined.content, source: 'inflight' }
@@ -107,10 +116,11 @@ export class Flights {
 
   /** Starts a flight, which belongs to no reader: it goes on when they all leave. */
   #start(digest: Digest, request: FetchRequest): Promise<UnderWay> {
-    const group = groupOf(request)
-    const starting = this.#store.ingest(digest).then((ingest) => ({ flight: new Flight(digest, ingest), group }))
+    const own = { ...request }
+    const underWay = { group: groupOf(request), request: own }
+    const starting = this.#store.ingest(digest).then((ingest) => ({ flight: new Flight(digest, ingest), ...underWay }))
     this.#flights.set(digest, starting)
-    const running = this.#fly(digest, starting, request).finally(() => this.#running.delete(running))
+    const running = this.#fly(digest, starting, own).finally(() => this.#running.delete(running))
     this.#running.add(running)
     return starting
   }
@@ -131,4 +141,10 @@ export class Flights {
       if (this.#flights.get(digest) === starting) this.#flights.delete(digest)
     }
   }
+}
+
+/** Takes over the credentials of somebody who was let in just now, and reads in the same repository. */
+function renew(request: RenewableRequest, { upstream, repository, visitor }: FetchRequest): void {
+  if (visitor === undefined || request.upstream !== upstream || request.repository !== repository) return
+  request.visitor = visitor
 }

@@ -16,6 +16,7 @@ import {
 } from '@layerlock/test-support'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { startTestProxy, type TestProxy } from '../proxy.testbed.ts'
+import { parseMultipart } from './multipart.testbed.ts'
 
 const sizeBytes = 400 * 1024
 let stack: AsyncDisposableStack
@@ -121,6 +122,11 @@ describe('HEAD of a blob', () => {
     expect(await storedBlobs()).toEqual([])
   })
 
+  test('has no ranges', async () => {
+    const head = await get({ method: 'HEAD', range: 'bytes=0-1' })
+    expect(head).toMatchObject({ status: 200, headers: { 'content-length': String(sizeBytes) } })
+  })
+
   test('is answered from the store', async () => {
     await get()
     await landed()
@@ -155,13 +161,43 @@ describe.each(['cold', 'stored'])('a Range of a blob that is %s', (state) => {
     expect(registry.requests.all).toMatchObject([{ method: 'GET', range: undefined }])
   })
 
-  test.each([`bytes=${sizeBytes}-`, 'bytes=-0'])('%s is answered with 416', async (range) => {
+  test('several at once are answered with the parts, before one another or behind', async () => {
+    const range = `bytes=300000-300009,0-9,${sizeBytes}-,-10`
+    const { status, headers, body } = await get({ range })
+    expect(status).toBe(206)
+    expect(headers['content-length']).toBe(String(body!.length))
+    const wanted = [
+      [300_000, 300_010],
+      [0, 10],
+      [sizeBytes - 10, sizeBytes],
+    ] as const
+    expect(parseMultipart(headers['content-type'], body!)).toEqual(
+      wanted.map(([start, end]) => ({
+        type: 'application/octet-stream',
+        range: `bytes ${start}-${end - 1}/${sizeBytes}`,
+        bytes: bytes.subarray(start, end),
+      })),
+    )
+    await registry.requests.settled()
+    expect(registry.requests.all).toMatchObject([{ method: 'GET', range: undefined }])
+  })
+
+  test('is answered to those only who name the same content by If-Range', async () => {
+    const statusFor = async (tag: string) =>
+      (await get({ range: 'bytes=1-2', headers: { 'if-range': tag } })).status
+    expect(await statusFor(`"${layer.digest}"`)).toBe(206)
+    for (const other of ['"other"', `W/"${layer.digest}"`, 'Mon, 23 Nov 2026 00:00:00 GMT']) {
+      expect(await statusFor(other)).toBe(200)
+    }
+  })
+
+  test.each([`bytes=${sizeBytes}-`, 'bytes=-0', `bytes=-0,${sizeBytes}-`])('%s is answered with 416', async (range) => {
     const { status, headers, bytes: count } = await get({ range })
     expect({ status, count }).toEqual({ status: 416, count: 0 })
     expect(headers['content-range']).toBe(`bytes */${sizeBytes}`)
   })
 
-  test.each(['bytes=5-2', 'bytes=0-1,5-6', 'lines=1-2', 'bytes=x'])('%s is ignored', async (range) => {
+  test.each(['bytes=5-2', 'bytes=0-1,6-5', 'bytes=0-,0-', 'lines=1-2', 'bytes=x'])('%s is ignored', async (range) => {
     expect(await get({ range })).toMatchObject({ status: 200, digest: layer.digest })
   })
 })

@@ -41,7 +41,11 @@ export class PieceReader implements Disposable {
     const chunk = isShared(this.#content) && (await this.#fromPool(this.#content, position, end))
     if (chunk) return chunk
     const buffer = this.#ownBuffer(end - position)
-    const count = await this.#content.read(buffer.subarray(0, Math.min(buffer.length, end - position)), position, signal)
+    const count = await this.#content.read(
+      buffer.subarray(0, Math.min(buffer.length, end - position)),
+      position,
+      signal,
+    )
     if (count === 0) throw new Error(`the content ends at ${position}, before ${end}`)
     return { bytes: buffer.subarray(0, count), release: () => undefined }
   }

@@ -36,7 +36,9 @@ export async function sendContent(options: SendContentOptions): Promise<void> {
   // The first bytes may be long in coming; that there will be some is told now.
   if (content.bytes === undefined && content.shared === undefined) response.flushHeaders()
   const gone = new AbortController()
-  response.once('close', () => gone.abort())
+  response.once('close', () => {
+    if (!response.writableFinished) gone.abort()
+  })
   try {
     using reader = new PieceReader(content, pool)
     await pump(response, answer.parts, { reader, signal: gone.signal, onSent })

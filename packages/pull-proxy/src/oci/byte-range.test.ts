@@ -1,10 +1,10 @@
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { parseByteRange, parseContentRange } from './byte-range.ts'
+import { parseByteRanges, parseContentRange } from './byte-range.ts'
 
 const huge = '9'.repeat(400)
 
-describe('parseByteRange()', () => {
+describe('parseByteRanges()', () => {
   test.each([
     ['bytes=0-', { start: 0, end: 10 }],
     ['bytes=0-0', { start: 0, end: 1 }],
@@ -16,19 +16,34 @@ describe('parseByteRange()', () => {
     ['bytes=-10', { start: 0, end: 10 }],
     ['bytes=-99', { start: 0, end: 10 }],
     ['BYTES=1-2', { start: 1, end: 3 }],
+    ['bytes= 1-2 ', { start: 1, end: 3 }],
+    ['bytes=,1-2,,', { start: 1, end: 3 }],
   ])('reads %s of ten bytes', (header, range) => {
-    expect(parseByteRange(header, 10)).toEqual(range)
+    expect(parseByteRanges(header, 10)).toEqual([range])
   })
 
-  test.each(['bytes=10-', 'bytes=10-20', 'bytes=-0', `bytes=${huge}-`, `bytes=${huge}-${huge}`])(
+  test.each([
+    ['bytes=0-1,3-4', ['0-2', '3-5']],
+    ['bytes=0-1 ,\t3-4, ,-1', ['0-2', '3-5', '9-10']],
+    // As they were asked for, as far as they do not overlap: clients count the parts.
+    ['bytes=8-9,0-1', ['8-10', '0-2']],
+    ['bytes=0-1,2-3', ['0-2', '2-4']],
+    ['bytes=4-6,0-1,5-7', ['0-2', '4-8']],
+    ['bytes=0-4,1-2', ['0-5']],
+    ['bytes=0-1,20-30,-0,12-', ['0-2']],
+  ])('reads several ranges in %s', (header, ranges) => {
+    expect(rangesOf(parseByteRanges(header, 10))).toEqual(ranges)
+  })
+
+  test.each(['bytes=10-', 'bytes=10-20', 'bytes=-0', `bytes=${huge}-`, `bytes=${huge}-${huge}`, 'bytes=10-,-0,20-30'])(
     'cannot satisfy %s of ten bytes',
     (header) => {
-      expect(parseByteRange(header, 10)).toBe('unsatisfiable')
+      expect(parseByteRanges(header, 10)).toBe('unsatisfiable')
     },
   )
 
-  test.each(['bytes=0-', 'bytes=-1', 'bytes=0-0'])('cannot satisfy %s of an empty blob', (header) => {
-    expect(parseByteRange(header, 0)).toBe('unsatisfiable')
+  test.each(['bytes=0-', 'bytes=-1', 'bytes=0-0', 'bytes=0-0,-1'])('cannot satisfy %s of an empty blob', (header) => {
+    expect(parseByteRanges(header, 0)).toBe('unsatisfiable')
   })
 
   test.each([
@@ -36,39 +51,64 @@ describe('parseByteRange()', () => {
     '',
     'bytes',
     'bytes=',
+    'bytes=,',
     'bytes=-',
     'bytes=5-2',
     'bytes=a-b',
-    'bytes=0-1,3-4',
     'bytes=--1',
     'bytes=1.5-2',
     'bytes=0x1-2',
+    'bytes=1 - 2',
+    'bytes =0-1',
     'items=0-1',
     '0-1',
+    // One that cannot be read spoils the others.
+    'bytes=0-1,5-2',
+    'bytes=0-1,x',
   ])('ignores %j', (header) => {
-    expect(parseByteRange(header, 10)).toBeUndefined()
+    expect(parseByteRanges(header, 10)).toBeUndefined()
   })
 
-  test('gives a part of the blob or none, whatever it reads, and soon', () => {
+  test('sends the whole when more is asked for than there is, or more ranges than make sense', () => {
+    expect(parseByteRanges('bytes=0-,0-', 10)).toBeUndefined()
+    const ranges = (count: number) => `bytes=${Array.from({ length: count }, (_, index) => `${index * 2}-${index * 2}`)}`
+    expect(parseByteRanges(ranges(1_024), 10_000)).toHaveLength(1_024)
+    expect(parseByteRanges(ranges(1_025), 10_000)).toBeUndefined()
+  })
+
+  test('gives parts of the blob that do not overlap, whatever it reads, and soon', () => {
+    const spec = fc.oneof(
+      fc.tuple(fc.nat(), fc.nat()).map(([first, last]) => `${first}-${last}`),
+      fc.nat().map((length) => `-${length}`),
+      fc.nat().map((first) => `${first}-`),
+    )
     const header = fc.oneof(
       fc.string(),
-      fc.tuple(fc.nat(), fc.nat()).map(([first, last]) => `bytes=${first}-${last}`),
-      fc.nat().map((length) => `bytes=-${length}`),
+      fc.array(spec, { maxLength: 8 }).map((specs) => `bytes=${specs.join(',')}`),
     )
     fc.assert(
       fc.property(header, fc.nat(), (text, size) => {
-        const range = parseByteRange(text, size)
-        if (range === undefined || range === 'unsatisfiable') return
-        expect(range.start).toBeGreaterThanOrEqual(0)
-        expect(range.start).toBeLessThan(range.end)
-        expect(range.end).toBeLessThanOrEqual(size)
+        const ranges = parseByteRanges(text, size)
+        if (ranges === undefined || ranges === 'unsatisfiable') return
+        let end = 0
+        for (const range of ranges.toSorted((a, b) => a.start - b.start)) {
+          expect(range.start).toBeGreaterThanOrEqual(end)
+          expect(range.start).toBeLessThan(range.end)
+          end = range.end
+        }
+        expect(end).toBeLessThanOrEqual(size)
       }),
     )
     const startMs = performance.now()
-    parseByteRange(`bytes=${' '.repeat(200_000)}x`, 10)
+    parseByteRanges(`bytes=${' '.repeat(200_000)}x`, 10)
+    parseByteRanges(`bytes=${'0-0,'.repeat(50_000)}`, 10)
     expect(performance.now() - startMs).toBeLessThan(1_000)
   })
 })
+
+function rangesOf(ranges: ReturnType<typeof parseByteRanges>): string[] {
+  return Array.isArray(ranges) ? ranges.map(({ start, end }) => `${start}-${end}`) : []
+}
 
 describe('parseContentRange()', () => {
   test.each([

@@ -2,7 +2,7 @@ import { createHash, type Hash } from 'node:crypto'
 import { OciError } from './oci-error.ts'
 
 declare const digestBrand: unique symbol
-/** A checked digest such as `sha256:…` in lower-case hex. Only {@link parseDigest} makes one. */
+/** A checked digest such as `sha256:…` in lower-case hex. Only {@link isDigest} tells one. */
 export type Digest = string & { readonly [digestBrand]: true }
 
 /** The registered algorithms (OCI image-spec, "Digests") and the length of their hex form. */
@@ -10,18 +10,13 @@ const HEX_LENGTH: Readonly<Record<string, number>> = { sha256: 64, sha512: 128 }
 
 /** @throws {OciError} `DIGEST_INVALID` */
 export function parseDigest(text: string): Digest {
-  const [, algorithm = '', hex = ''] = /^([a-z0-9]+):([a-f0-9]+)$/.exec(text) ?? []
-  if (hex.length !== 0 && HEX_LENGTH[algorithm] === hex.length) return text as Digest
+  if (isDigest(text)) return text
   throw new OciError('DIGEST_INVALID', `${JSON.stringify(text.slice(0, 200))} is not a sha256 or sha512 digest`)
 }
 
 export function isDigest(text: string): text is Digest {
-  try {
-    parseDigest(text)
-    return true
-  } catch {
-    return false
-  }
+  const [, algorithm = '', hex = ''] = /^([a-z0-9]+):([a-f0-9]+)$/.exec(text) ?? []
+  return hex.length !== 0 && HEX_LENGTH[algorithm] === hex.length
 }
 
 /** The two parts of a digest, as the OCI image layout names folders and files. */

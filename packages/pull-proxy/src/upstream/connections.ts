@@ -72,7 +72,7 @@ export class Connections implements AsyncDisposable {
         uri: proxy.href,
         keepAliveMaxTimeout: MAX_KEEP_ALIVE_MS,
         connectTimeout: connectMs,
-        
+        requestTls: this.#tls,
         // What is said of the upstream's certificates, `insecure` above all, does not hold for the proxy.
         proxyTls: { timeout: connectMs, allowH2: false },
         // A proxy that takes the connection and never answers `CONNECT` is no connection.

@@ -66,7 +66,7 @@ test.each([
   expect(proxyFor(url, { ...both, NO_PROXY: noProxy })).toBe('tls.example')
 })
 
-test.each(['socks5://user:secret@proxy.example', 'http://user:secret@:x:'])(
+test.each(['socks5://user:secret@proxy.example', 'http://user:secret@:x:', 'http://user:secret%zz@proxy.example'])(
   'a proxy that cannot be used is told without its password (%s)',
   (proxy) => {
     expect(() => new EnvironmentProxy({ HTTPS_PROXY: proxy })).toThrow(/^the environment's https_proxy is (?!.*secret)/)

@@ -48,9 +48,20 @@ function parseProxy(environment: Environment, name: string): URL | undefined {
   if (value === undefined) return undefined
   const proxy = URL.parse(value.includes('://') ? value : `http://${value}`)
   // The value may hold a password, so it is not repeated.
-  if (proxy === null) throw new Error(`the environment's ${name} is not a URL`)
+  if (proxy === null || !isEncoded(proxy.username + proxy.password)) {
+    throw new Error(`the environment's ${name} is not a URL`)
+  }
   if (/^https?:$/.test(proxy.protocol)) return proxy
   throw new Error(`the environment's ${name} is a ${proxy.protocol} URL; only http: and https: proxies can be used`)
+}
+
+function isEncoded(text: string): boolean {
+  try {
+    decodeURIComponent(text)
+    return true
+  } catch {
+    return false
+  }
 }
 
 function valueOf(environment: Environment, name: string): string | undefined {

@@ -3,7 +3,7 @@ import { createServer, request as send } from 'node:http'
 import { type AddressInfo, connect, type Socket } from 'node:net'
 
 /** What somebody wanted of a forward proxy. */
-export interface ForwardedRequest {
+interface ForwardedRequest {
   readonly method: string
   /** `host:port` of a tunnel, else a whole URL. */
   readonly target: string

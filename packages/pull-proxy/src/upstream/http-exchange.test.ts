@@ -1,33 +1,11 @@
 import type { Socket } from 'node:net'
-import { getCACertificates, setDefaultCACertificates } from 'node:tls'
-import { createCertificate, startRegistryServer, temporaryFolder, waitFor } from '@layerlock/test-support'
+import { waitFor } from '@layerlock/test-support'
 import { expect, test } from 'vitest'
 import { HttpExchange, readAll } from './http-exchange.ts'
 import { startHttpServer } from '../http-server.testbed.ts'
 
 const timeouts = { connectMs: 1_000, headersMs: 1_000, idleMs: 1_000 }
 const { signal } = new AbortController()
-
-test('a redirect from https to http is refused', async () => {
-  await using folder = await temporaryFolder('exchange')
-  const certificate = await createCertificate(folder.path)
-  const trusted = getCACertificates('default')
-  setDefaultCACertificates([...trusted, certificate.cert])
-  try {
-    await using plain = await startHttpServer((_request, response) => response.end('x'))
-    const headers = { location: `${plain.url}/storage` }
-    await using registry = await startRegistryServer({
-      tls: certificate,
-      fault: () => ({ kind: 'status', status: 307, headers }),
-    })
-    await using exchange = new HttpExchange({ timeouts })
-    const sending = exchange.send({ method: 'GET', url: new URL(`${registry.url}/v2/`), headers: {}, signal })
-    await expect(sending).rejects.toThrow('redirects from https to http')
-    expect(plain.requests).toEqual([])
-  } finally {
-    setDefaultCACertificates(trusted)
-  }
-})
 
 test('a body that falls silent is given up', async () => {
   await using server = await startHttpServer((_request, response) => {

@@ -139,8 +139,6 @@ export class HttpExchange implements AsyncDisposable {
       const via = proxy === undefined ? '' : ` through the proxy ${proxy.host}`
       throw new OciError('UNKNOWN', `${url.host} gives no answer${via}: ${describe(cause)}`, { cause })
     }
-    // It may fail before somebody reads it; who does is told all the same.
-    response.body.on('error', () => undefined)
     return { status: response.statusCode, headers: singleValues(response.headers), body: response.body, url }
   }
 

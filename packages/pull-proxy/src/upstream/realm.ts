@@ -49,10 +49,10 @@ function isOfSameDomain(realm: URL, base: URL): boolean {
   return one !== null && one === other
 }
 
-/** Whether a name is one of the internet, which a name without a known suffix is not. */
+/** Whether a name is one of the internet, which an address or a name without a known suffix is not. */
 function isPublicName(url: URL): boolean {
   const { isIcann, isPrivate, domain } = parse(nameOf(url), { allowPrivateDomains: true })
-  return !isLocalName(url) && domain !== null && (isIcann === true || isPrivate === true)
+  return domain !== null && (isIcann === true || isPrivate === true)
 }
 
 function isLocalName(url: URL): boolean {

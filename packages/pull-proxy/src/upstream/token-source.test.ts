@@ -13,6 +13,7 @@ import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest'
 import { failureOf } from '../failure-of.testbed.ts'
 import { startHttpServer } from '../http-server.testbed.ts'
 import { parseRepository } from '../oci/repository.ts'
+import type { CredentialRequest } from './credentials/credential-source.ts'
 import { fixed, password, repository, TokenUser } from './token-source.testbed.ts'
 
 let folder: TemporaryFolder
@@ -193,6 +194,31 @@ test('tokens of the repositories that were asked for last are kept, and no more 
   for (const name of names) await user.tokens.answer(`Bearer realm="${server.url}/token"`, name, undefined)
   expect(await user.tokens.known(names[0]!)).toBeUndefined()
   expect(await user.tokens.known(names[1]!)).toBe('Bearer 2')
+})
+
+test('a password that the realm refused is looked up anew the next time', async () => {
+  await using registry = await startRegistry({ credentials: { user: 'ann', password: 's3cret:word' } })
+  let current = 'remembered'
+  const credentials = {
+    get: ({ fresh }: CredentialRequest) => {
+      if (fresh === true) current = password.password
+      return Promise.resolve({ ...password, password: current })
+    },
+  }
+  await using user = new TokenUser(registry.url, { credentials })
+  await expect(user.status()).rejects.toMatchObject({ code: 'UNAUTHORIZED' })
+  expect(await user.status()).toBe(200)
+})
+
+test('credentials that appear later are not sent to a realm that was right for none', async () => {
+  let requests = 0
+  let asked = 0
+  const credentials = { get: () => Promise.resolve(asked++ === 0 ? undefined : password) }
+  const options = { credentials, onRequest: () => requests++ }
+  await using user = new TokenUser('https://registry.example.com', options)
+  const answer = user.tokens.answer('Bearer realm="https://auth.stranger.com/token"', repository, undefined)
+  await expect(answer).rejects.toThrow('credentials are not sent there')
+  expect(requests).toBe(0)
 })
 
 test('bearer goes before basic, and basic is taken where the realm of bearer cannot be', async () => {
