@@ -4,7 +4,7 @@ import { createCredentialSource } from './credentials/create-credential-source.t
 import { DEFAULT_UPSTREAM_TIMEOUTS } from './http-exchange.ts'
 import { RegistryClient } from './registry-client.ts'
 import type { Pause, Place } from './request-gate.ts'
-import { ANY_UPSTREAM, type UpstreamOptions } from './upstream-options.ts'
+import { ANY_UPSTREAM, type CredentialOptions, type UpstreamOptions } from './upstream-options.ts'
 import { Upstreams } from './upstreams.ts'
 
 const DEFAULT_RETRIES = 3
@@ -17,8 +17,20 @@ export interface UpstreamsContext {
   readonly takePlace: (key: string, limit: number, signal: AbortSignal) => Promise<Place | Pause>
 }
 
-/** Makes the clients of all configured upstreams. */
+/** Credentials that belong to one registry: clients of `*` name any host, and it would get them. */
+const OF_ONE_REGISTRY: readonly string[] = [
+  'password',
+  'passwordFile',
+  'tokenFile',
+] satisfies CredentialOptions['kind'][]
+
+/**
+ * Makes the clients of all configured upstreams.
+ *
+ * @throws {TypeError} for one without a URL, and for a `*` with what only one registry can have
+ */
 export function createUpstreams(options: ProxyOptions, context: UpstreamsContext): Upstreams {
+  for (const upstream of options.upstreams) checkUpstream(upstream)
   const create = (upstream: UpstreamOptions, name: string, url: URL) =>
     createClient(options, { upstream, name, url }, context)
   const any = options.upstreams.find(({ name }) => name === ANY_UPSTREAM)
@@ -29,6 +41,17 @@ export function createUpstreams(options: ProxyOptions, context: UpstreamsContext
     defaultName: options.defaultUpstream,
     any: any === undefined ? undefined : { create: (name, url) => create(any, name, url) },
   })
+}
+
+function checkUpstream({ name, url, credentials }: UpstreamOptions): void {
+  if (name !== ANY_UPSTREAM) {
+    if (url === undefined) throw new TypeError(`upstreams: ${name}: has no url`)
+    return
+  }
+  if (url !== undefined) throw new TypeError(`upstreams: ${name}: url: must be left out, for clients name the host`)
+  if (credentials !== undefined && OF_ONE_REGISTRY.includes(credentials.kind)) {
+    throw new TypeError(`upstreams: ${name}: credentials: a ${credentials.kind} would go to any host that is asked for`)
+  }
 }
 
 function createClient(

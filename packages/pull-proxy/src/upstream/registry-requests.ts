@@ -98,7 +98,9 @@ export class RegistryRequests implements AsyncDisposable {
   async send({ method, scope, path, headers, redirect, signal }: RegistryRequest): Promise<ExchangeResponse> {
     const { repository, visitor } = scope
     const url = new URL(`${this.#base.href.replace(/\/+$/, '')}/v2/${repository}/${path}`)
+    const authorizations: string[] = []
     const send = (authorization: string | undefined) => {
+      if (authorization !== undefined) authorizations.push(authorization)
       this.#stats.upstreamRequest(path.startsWith('blobs/') ? 'blobs' : 'manifests')
       const credentials: Record<string, string> = authorization === undefined ? {} : { authorization }
       return this.#exchange.send({ method, url, headers: { ...headers, ...credentials }, redirect, signal })
@@ -113,7 +115,8 @@ export class RegistryRequests implements AsyncDisposable {
     const { status } = response
     if ((status >= 200 && status < 300) || (redirect === 'manual' && status >= 300 && status < 400)) return response
     const isStorage = response.url.host !== url.host
-    throw await errorOf(response, { upstream: this.#name, path, isStorage, isRelayed: visitor !== undefined })
+    const isRelayed = visitor !== undefined
+    throw await errorOf(response, { upstream: this.#name, path, authorizations, isStorage, isRelayed })
   }
 
   #noteRateLimit({ headers }: ExchangeResponse): void {
@@ -129,7 +132,10 @@ export class RegistryRequests implements AsyncDisposable {
     const url = new URL(`${this.#base.href.replace(/\/+$/, '')}/v2/`)
     const headers: Record<string, string> = authorization === undefined ? {} : { authorization }
     const response = await this.#exchange.send({ method: 'GET', url, headers, signal })
-    if (response.status === 401) throw await errorOf(response, { upstream: this.#name, path: '', isRelayed: true })
+    if (response.status === 401) {
+      const authorizations = authorization === undefined ? [] : [authorization]
+      throw await errorOf(response, { upstream: this.#name, path: '', authorizations, isRelayed: true })
+    }
     discard(response)
   }
 

@@ -1,6 +1,7 @@
 import { STATUS_CODES } from 'node:http'
 import { OciError, type OciErrorCode } from '../oci/oci-error.ts'
 import { type ExchangeResponse, readAll } from './http-exchange.ts'
+import { redact, type Shown } from './redact.ts'
 
 /** As much of an error's body as is read. */
 const MAX_ERROR_BYTES = 64 * 1024
@@ -13,6 +14,8 @@ export interface RefusalContext {
   readonly upstream: string
   /** What was asked for, below the repository. */
   readonly path: string
+  /** The `Authorization` headers that were sent: they stay out of the message, whatever upstream says. */
+  readonly authorizations: readonly string[]
   /** Whether another host refuses to which the registry had redirected. */
   readonly isStorage?: boolean | undefined
   /** Whether the client's own credentials were refused, so that it gets upstream's challenge. */
@@ -21,11 +24,12 @@ export interface RefusalContext {
 
 /** Turns an upstream's refusal into an error of ours. Reads its body, capped, for the message. */
 export async function errorOf(response: ExchangeResponse, context: RefusalContext): Promise<OciError> {
-  const { upstream, path, isStorage = false, isRelayed = false } = context
-  const { status, headers } = response
+  const { upstream, path, authorizations, isStorage = false, isRelayed = false } = context
+  const { status, headers, url } = response
   const body = await readAll(response, MAX_ERROR_BYTES).catch(() => Buffer.alloc(0))
   // The answer to a `HEAD` has no body that could give a reason.
-  const message = messageOf(body) ?? `${path.replace('/', ' ')}: ${STATUS_CODES[status] ?? 'no reason given'}`
+  const reason = messageOf(body, { authorizations, url })
+  const message = reason ?? `${path.replace('/', ' ')}: ${STATUS_CODES[status] ?? 'no reason given'}`
   const who = isStorage ? `${upstream}'s storage` : upstream
   return new OciError(
     isStorage ? storageCodeOf(status, path) : codeOf(status, path),
@@ -51,12 +55,12 @@ function codeOf(status: number, path: string): OciErrorCode {
   return 'UNKNOWN'
 }
 
-function messageOf(body: Buffer): string | undefined {
+function messageOf(body: Buffer, shown: Shown): string | undefined {
   try {
     const { errors } = JSON.parse(body.toString()) as { errors?: { code?: unknown; message?: unknown }[] }
     const first = errors?.[0]
     const text = [first?.code, first?.message].filter((part) => typeof part === 'string').join(': ')
-    return text === '' ? undefined : text.slice(0, MAX_MESSAGE_LENGTH)
+    return text === '' ? undefined : redact(text, shown).slice(0, MAX_MESSAGE_LENGTH)
   } catch {
     return undefined
   }
