@@ -5,7 +5,7 @@ export interface Chunk {
   /** From the position that was asked for on. */
   readonly bytes: Buffer
   /** Gives it back, once: its memory may hold other bytes from then on. */
-  release(): void
+  readonly release: () => void
 }
 
 interface Slot {

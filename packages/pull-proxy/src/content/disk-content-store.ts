@@ -69,6 +69,7 @@ export class DiskContentStore implements ContentStore {
     }
     // It may have been deleted meanwhile.
     if (this.#sizes.get(digest) === size) this.#small.set(digest, bytes)
+    this.#files.forget(this.#pathOf(digest))
     return new MemoryContent(bytes)
   }
 

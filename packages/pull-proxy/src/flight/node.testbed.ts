@@ -60,6 +60,7 @@ export async function startNode({ name, folder, coordinator, token }: NodeOption
       app.server.closeAllConnections()
       await app.close()
       await peers[Symbol.asyncDispose]()
+      await store[Symbol.asyncDispose]()
     },
   }
 }

@@ -183,8 +183,7 @@ describe.each(['cold', 'stored'])('a Range of a blob that is %s', (state) => {
   })
 
   test('is answered to those only who name the same content by If-Range', async () => {
-    const statusFor = async (tag: string) =>
-      (await get({ range: 'bytes=1-2', headers: { 'if-range': tag } })).status
+    const statusFor = async (tag: string) => (await get({ range: 'bytes=1-2', headers: { 'if-range': tag } })).status
     expect(await statusFor(`"${layer.digest}"`)).toBe(206)
     for (const other of ['"other"', `W/"${layer.digest}"`, 'Mon, 23 Nov 2026 00:00:00 GMT']) {
       expect(await statusFor(other)).toBe(200)

@@ -1,4 +1,4 @@
-import { createHmac, randomBytes } from 'node:crypto'
+import { hash as digest, randomBytes } from 'node:crypto'
 import { verify } from '@node-rs/bcrypt'
 import { LRUCache } from 'lru-cache'
 import pLimit from 'p-limit'
@@ -28,7 +28,7 @@ export class PasswordCheck {
   readonly #compare: Compare
   readonly #limit = pLimit(CONCURRENCY)
   /** What is remembered is no help to one who reads it out of memory later, and cannot be aimed at. */
-  readonly #secret = randomBytes(32)
+  readonly #secret = randomBytes(32).toString('hex')
   /** The two have places of their own, so that nobody pushes users out by guessing. */
   readonly #accepted = new LRUCache<string, true>({ max: MAX_REMEMBERED, ttl: ACCEPTED_MS, updateAgeOnGet: true })
   readonly #refused = new LRUCache<string, true>({ max: MAX_REMEMBERED, ttl: REFUSED_MS })
@@ -49,7 +49,7 @@ export class PasswordCheck {
   async accepts(authorization: string): Promise<boolean> {
     const given = parseBasic(authorization)
     if (given === undefined) return false
-    const id = createHmac('sha256', this.#secret).update(authorization).digest('base64')
+    const id = digest('sha256', this.#secret + authorization, 'base64')
     if (this.#accepted.get(id) !== undefined) return true
     if (this.#refused.get(id) !== undefined) return false
     const pending = this.#pending.get(id)

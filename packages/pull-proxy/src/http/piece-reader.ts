@@ -5,7 +5,7 @@ import type { Content } from '../content/content-store.ts'
 export interface Piece {
   readonly bytes: Buffer
   /** They have gone out; their memory may be used for others. */
-  release(): void
+  readonly release: () => void
 }
 
 /** Shorter reads do not take a chunk of the pool: they would use a small part of it. */
@@ -67,7 +67,7 @@ export class PieceReader implements Disposable {
       const size = Math.min(Math.max(wanted, 1), Math.max(MIN_OWN_BYTES, Math.min(MAX_OWN_BYTES, share)))
       this.#own = [Buffer.allocUnsafeSlow(size), Buffer.allocUnsafeSlow(size)]
     }
-    this.#turn ^= 1
+    this.#turn = this.#turn === 0 ? 1 : 0
     return this.#own[this.#turn]
   }
 }

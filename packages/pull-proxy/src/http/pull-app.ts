@@ -75,16 +75,16 @@ async function route(
   { upstreams, blobs, manifests, lists, signal }: PullAppOptions & { readonly signal: AbortSignal },
 ): Promise<void> {
   const ns = url.searchParams.get('ns') ?? undefined
-  const visitor = visitorOf(response.req.headers.authorization)
+  const { authorization } = response.req.headers
   if (path.kind === 'base') {
     const upstream = upstreams.meant(ns)
-    if (upstream?.passthrough === true) await upstream.ping(visitor, signal)
+    if (upstream?.passthrough === true) await upstream.ping(visitorOf(authorization), signal)
     response.writeHead(200, { 'content-type': 'application/json', 'content-length': 2 })
     response.end(response.req.method === 'HEAD' ? undefined : '{}')
     return
   }
   const resolved = upstreams.resolve(path.name, ns)
-  const target = resolved.upstream.passthrough ? { ...resolved, visitor } : resolved
+  const target = resolved.upstream.passthrough ? { ...resolved, visitor: visitorOf(authorization) } : resolved
   if (ns !== undefined) response.setHeader('oci-namespace', ns)
   switch (path.kind) {
     case 'blobs':
