@@ -188,6 +188,25 @@ describe('GET /v2/', () => {
   })
 })
 
+test('nobody gets it through another upstream that serves all who reach the proxy', async () => {
+  const open = stack.use(await startRegistryServer())
+  open.contents.addImage(image, { repository: 'library/other', tag: 'latest' })
+  const proxy = await startProxy('a', {
+    upstreams: [
+      { name: 'docker.io', url: new URL(registry.url), auth: 'passthrough' },
+      { name: 'open.example', url: new URL(open.url) },
+    ],
+  })
+  await ask(proxy, blob(), alice)
+  open.fault = ({ digest }) => (digest === layer.digest ? { kind: 'status', status: 404 } : undefined)
+  for (const method of ['GET', 'HEAD']) {
+    expect((await ask(proxy, `open.example/library/other/blobs/${layer.digest}`, undefined, method)).status).toBe(404)
+  }
+  open.fault = undefined
+  expect((await ask(proxy, `open.example/library/other/blobs/${layer.digest}`)).status).toBe(200)
+  expect(open.requests.countOf({ method: 'GET' })).toBe(0)
+})
+
 test('credentials of clients go nowhere with auth = "proxy"', async () => {
   const proxy = await startProxy('a', { upstreams: [{ name: 'docker.io', url: new URL(registry.url) }] })
   registry.fault = undefined

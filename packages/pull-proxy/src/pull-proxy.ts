@@ -86,7 +86,11 @@ export class PullProxy implements AsyncDisposable {
 
     const ledger = await TagLedger.open(join(options.store, 'tags'), oldestTagMs(options))
     const tags = new TagResolver({ coordinator, ledger, logger, signal })
-    const gate = new AccessGate(options.accessTtlMs ?? DEFAULT_ACCESS_TTL_MS, signal)
+    const gate = new AccessGate({
+      accessTtlMs: options.accessTtlMs ?? DEFAULT_ACCESS_TTL_MS,
+      isNeeded: options.upstreams.some(({ auth }) => auth === 'passthrough'),
+      signal,
+    })
     const cache = new ManifestCache()
     const face = new ClientFace(options, {
       upstreams,

@@ -11,7 +11,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest'
 import { parseRepository } from '../oci/repository.ts'
 import { createRegistryClient } from '../upstream/registry-client.testbed.ts'
 import type { RegistryClient } from '../upstream/registry-client.ts'
-import { AccessGate } from './access-gate.ts'
+import { AccessGate, type AccessGateOptions } from './access-gate.ts'
 import { visitorOf } from './visitor.ts'
 
 const { signal } = new AbortController()
@@ -54,11 +54,14 @@ afterEach(async () => {
   await stack.disposeAsync()
 })
 
+const createGate = (options: Partial<AccessGateOptions> = {}) =>
+  new AccessGate({ accessTtlMs: 60_000, isNeeded: true, signal, ...options })
+
 const target = (repository: string, visitor = alice) => ({ upstream, repository: parseRepository(repository), visitor })
 const heads = () => registry.requests.countOf({ method: 'HEAD' })
 
 test('asks upstream once for a client, its repository and a blob there, whoever asks meanwhile', async () => {
-  const gate = new AccessGate(60_000, signal)
+  const gate = createGate()
   const asking = Array.from({ length: 5 }, () => gate.admit(target('private/a'), 'blobs', layer.digest))
   await Promise.all(asking)
   await gate.admit(target('private/a'), 'blobs', layer.digest)
@@ -70,7 +73,7 @@ test('asks upstream once for a client, its repository and a blob there, whoever 
 })
 
 test('does not let a client read what only another one may, though both are known', async () => {
-  const gate = new AccessGate(60_000, signal)
+  const gate = createGate()
   const shared = image.blobs[0]!.digest
   await gate.admit(target('private/a'), 'blobs', layer.digest)
   await gate.admit(target('private/b', bob), 'blobs', shared)
@@ -85,7 +88,7 @@ test('does not let a client read what only another one may, though both are know
 })
 
 test('passes on the challenge of upstream to a client without credentials', async () => {
-  const gate = new AccessGate(60_000, signal)
+  const gate = createGate()
   const nobody = target('private/a', visitorOf(undefined))
   await expect(gate.admit(nobody, 'blobs', layer.digest)).rejects.toMatchObject({
     code: 'UNAUTHORIZED',
@@ -94,7 +97,7 @@ test('passes on the challenge of upstream to a client without credentials', asyn
 })
 
 test('tells what a tag names when upstream has just said it, and lets its manifest be read', async () => {
-  const gate = new AccessGate(60_000, signal)
+  const gate = createGate()
   const { digest, size, mediaType } = image.top
   expect(await gate.admit(target('private/a'), 'manifests', 'latest')).toEqual({ digest, size, mediaType })
   gate.contains(target('private/a'), digest)
@@ -109,12 +112,12 @@ test('takes a redirect for a yes, and does not follow it', async () => {
   })
   stack.use(server)
   const redirecting = stack.use(createRegistryClient(server.url, { passthrough: true }))
-  await new AccessGate(60_000, signal).admit({ ...target('private/a'), upstream: redirecting }, 'blobs', layer.digest)
+  await createGate().admit({ ...target('private/a'), upstream: redirecting }, 'blobs', layer.digest)
   expect(server.requests.countOf()).toBe(1)
 })
 
 test('asks again when its yes is too old, and each time after a no', async () => {
-  const gate = new AccessGate(1, signal)
+  const gate = createGate({ accessTtlMs: 1 })
   await gate.admit(target('private/a'), 'blobs', layer.digest)
   await new Promise((resolve) => setTimeout(resolve, 20))
   await gate.admit(target('private/a'), 'blobs', layer.digest)
@@ -125,11 +128,27 @@ test('asks again when its yes is too old, and each time after a no', async () =>
   expect(heads()).toBe(4)
 })
 
-test('asks nothing for a client that has no credentials of its own to show', async () => {
-  const gate = new AccessGate(60_000, signal)
+test('asks nothing where no client has credentials of its own', async () => {
   const { visitor: _visitor, ...trusted } = target('private/a')
-  await gate.admit(trusted, 'blobs', layer.digest)
+  await createGate({ isNeeded: false }).admit(trusted, 'blobs', layer.digest)
   expect(heads()).toBe(0)
+})
+
+test('lets nobody read through the credentials of the proxy what another upstream has', async () => {
+  const gate = createGate({ accessTtlMs: 1 })
+  await gate.admit(target('private/a'), 'manifests', image.top.digest)
+  const open = await startRegistryServer()
+  stack.use(open)
+  open.contents.addBlob('public/c', image.blobs[0]!)
+  const trusted = {
+    upstream: stack.use(createRegistryClient(open.url, { name: 'other.example' })),
+    repository: parseRepository('public/c'),
+  }
+  await expect(gate.admit(trusted, 'manifests', image.top.digest)).rejects.toMatchObject({ code: 'MANIFEST_UNKNOWN' })
+  await gate.admit(trusted, 'blobs', image.blobs[0]!.digest)
+  await new Promise((resolve) => setTimeout(resolve, 20))
+  await gate.admit(trusted, 'blobs', image.blobs[0]!.digest)
+  expect(open.requests.countOf()).toBe(2)
 })
 
 test('the id of a visitor tells nothing of its credentials, and two visitors apart', () => {

@@ -36,10 +36,11 @@ export class BlobHandler {
       response.writeHead(304, headers).end()
       return
     }
-    // A `HEAD` asks for the size only; it is no reason to fetch the blob.
+    // A `HEAD` asks for the size only; it is no reason to fetch the blob. When a fetch fails that was asked for through
+    // another repository, this one may have the blob all the same.
     const opened =
       response.req.method === 'HEAD'
-        ? await flights.peek(digest)
+        ? await flights.peek(digest).catch(() => undefined)
         : await flights.open(digest, { ...target, kind: 'blobs', knownSize: cache.sizeOf(digest) })
     if (opened === undefined) {
       const size = await target.upstream.sizeOf(target, 'blobs', digest, signal)

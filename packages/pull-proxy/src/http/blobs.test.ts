@@ -127,6 +127,15 @@ describe('HEAD of a blob', () => {
     expect(head).toMatchObject({ status: 200, headers: { 'content-length': String(sizeBytes) } })
   })
 
+  test('asks upstream itself when the fetch for another repository fails', async () => {
+    registry.fault = ({ repository }) => (repository === 'library/none' ? { kind: 'delay', ms: 200 } : undefined)
+    const failing = httpGet(`${proxy.url}/v2/library/none/blobs/${layer.digest}`)
+    await waitFor(async () => (await inflight()).length === 1, { what: 'the flight' })
+    const head = await get({ method: 'HEAD' })
+    expect((await failing).status).toBe(404)
+    expect(head).toMatchObject({ status: 200, headers: { 'content-length': String(sizeBytes) } })
+  })
+
   test('is answered from the store', async () => {
     await get()
     await landed()
