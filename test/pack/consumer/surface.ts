@@ -81,6 +81,7 @@ export async function clientCalls(locks: LockClient, signal: AbortSignal): Promi
   isExactly<Report>()(result.value)
   isExactly<string>()(result.by)
   isExactly<number>()(result.attempts)
+  isExactly<number>()(result.ageMs)
   const record = await locks.wait('report', waiting)
   isExactly<LockRecord>()(record)
   isExactly<string>()(record.key)
