@@ -49,18 +49,18 @@ export interface PrivateRegistry extends AsyncDisposable {
   revoke(user: UserName): Promise<void>
 }
 
-const REPOSITORIES: Readonly<Record<UserName, readonly string[]>> = {
-  alice: ['private/a'],
-  bob: ['private/b'],
-  proxy: ['private/a', 'private/b'],
-}
+const REPOSITORIES: ReadonlyMap<string, readonly string[]> = new Map([
+  ['alice', ['private/a']],
+  ['bob', ['private/b']],
+  ['proxy', ['private/a', 'private/b']],
+])
 
 /** Starts one; nothing of it is left when it is disposed. */
 export async function startPrivateRegistry(kind: AuthKind): Promise<PrivateRegistry> {
   await using parts = new AsyncDisposableStack()
   const { path: folder } = parts.use(await temporaryFolder('private'))
   const users = new Map<string, RegistryUser>(
-    Object.entries(REPOSITORIES).map(([name, pulls]) => [name, { password: `secret-of-${name}`, pulls }]),
+    [...REPOSITORIES].map(([name, pulls]) => [name, { password: `secret-of-${name}`, pulls }]),
   )
   const passwordOf = (user: string): string => users.get(user)?.password ?? ''
   const tokens =
@@ -85,9 +85,9 @@ export async function startPrivateRegistry(kind: AuthKind): Promise<PrivateRegis
     authorizations.push(authorization)
     if (revoked.has(authorization)) return { kind: 'status', status: 401 }
     // With passwords docker-registry knows no rights by repository; those that do it so have a server before it.
-    const user = parseBasicAuthorization(authorization)?.user as UserName | undefined
-    const denied = user !== undefined && repository !== undefined && REPOSITORIES[user]?.includes(repository) === false
-    return denied ? { kind: 'status', status: 403 } : undefined
+    const pulls = REPOSITORIES.get(parseBasicAuthorization(authorization)?.user ?? '')
+    const isDenied = pulls !== undefined && repository !== undefined && !pulls.includes(repository)
+    return isDenied ? { kind: 'status', status: 403 } : undefined
   }
   const upstream = parts.use(await startCountingProxy({ target: registry.url, fault }))
 

@@ -58,12 +58,20 @@ describe('Listing Tags (end-8a, end-8b)', () => {
     expect(headers['content-length']).toBe(String(body.length))
   })
 
-  test('tags change at any time: each list is asked for anew', async () => {
-    await proxied.ask(`${fresh.path}/tags/list`)
-    proxied.registry.contents.setTag(fresh.repository, 'new', fresh.image.top.digest)
-    const { body } = await proxied.ask(`${fresh.path}/tags/list`)
-    expect((JSON.parse(String(body)) as { tags: string[] }).tags).toContain('new')
-    expect(await proxied.asked()).toEqual(['GET tags', 'GET tags'])
+  test.each([
+    ['10m', ['GET tags']],
+    ['1ms', ['GET tags', 'GET tags']],
+  ])('with a tag TTL of %s two lists, one after the other, cost %j', async (ttl, asked) => {
+    await using other = await startProxiedRegistry({ args: ['--tag-ttl', ttl] })
+    const { path, repository, image } = await other.freshImage()
+    const list = async () => {
+      const { body } = await other.ask(`${path}/tags/list`)
+      return (JSON.parse(String(body)) as { tags: string[] }).tags
+    }
+    expect(await list()).toEqual(['latest'])
+    other.registry.contents.setTag(repository, 'new', image.top.digest)
+    expect(await list()).toEqual(asked.length === 1 ? ['latest'] : ['latest', 'new'])
+    expect(await other.asked()).toEqual(asked)
   })
 
   test('n and last are heeded, and n=0 MUST give an empty list without a Link', async () => {

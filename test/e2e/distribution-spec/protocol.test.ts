@@ -114,7 +114,7 @@ describe('Registry Proxying (ns)', () => {
   })
 
   test('an ns that is not configured is 404 NAME_UNKNOWN, and asks nobody', async () => {
-    for (const ns of ['quay.io', 'docker.io:443', proxied.registry.host, '']) {
+    for (const ns of ['quay.io', 'docker.io:444', proxied.registry.host, '']) {
       const answer = await proxied.ask(`${fresh.path}/manifests/latest?ns=${ns}`)
       expect({ ns, status: answer.status, codes: errorCodes(answer) }).toEqual({
         ns,

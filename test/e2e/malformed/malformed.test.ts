@@ -88,13 +88,19 @@ describe(`malformed requests (seed ${SEED})`, () => {
   /** Nothing of what must never happen has happened. */
   function expectUnharmed({ statuses }: VolleyResult): void {
     expect(proxy.exit).toBeUndefined()
-    expect(proxy.logLines().filter(({ level }) => Number(level) >= 50)).toEqual([])
+    // A few say as much as thousands would.
+    expect(
+      proxy
+        .logLines()
+        .filter(({ level }) => Number(level) >= 50)
+        .slice(0, 5),
+    ).toEqual([])
     expect([...statuses.keys()].filter((status) => status >= 500)).toEqual([])
     expect(trapped).toBe(0)
     const strange = registry.requests.all.filter(
       ({ method, url }) => !['GET', 'HEAD'].includes(method) || !WELL_FORMED.some((pattern) => pattern.test(url)),
     )
-    expect(strange.map(({ method, url }) => `${method} ${url}`)).toEqual([])
+    expect(strange.slice(0, 5).map(({ method, url }) => `${method} ${url}`)).toEqual([])
     const queries = registry.requests.all.map(({ url }) => new URL(url, registry.url).searchParams)
     expect(queries.filter((query) => query.has('ns'))).toEqual([])
   }

@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { text } from 'node:stream/consumers'
 
@@ -93,23 +93,23 @@ export interface LeakyUpstream extends AsyncDisposable {
 export async function startLeakyUpstream(): Promise<LeakyUpstream> {
   const seen = new Set<string>()
   const urls: string[] = []
-  const servers = ['127.0.0.1', '127.0.0.2'].map((host) => {
+  const servers: Server[] = []
+  for (const host of ['127.0.0.1', '127.0.0.2']) {
     const server = createServer((request, response) => {
       // Whoever answers has gone, when the proxy stops.
       response.on('error', () => undefined)
       void answer(request, response, urls, seen).catch(() => response.destroy())
     })
-    return { host, server: server.listen(0, host) }
-  })
-  for (const { host, server } of servers) {
+    server.listen(0, host)
     await once(server, 'listening')
+    servers.push(server)
     urls.push(`http://${host}:${(server.address() as AddressInfo).port}`)
   }
   return {
     url: urls[0]!,
     seen,
     async [Symbol.asyncDispose]() {
-      for (const { server } of servers) {
+      for (const server of servers) {
         const closed = once(server, 'close')
         server.close()
         server.closeAllConnections()

@@ -1,4 +1,4 @@
-import { type FaultRow, HALF_BYTES, LAYER_BYTES, PATIENT } from './fault-row.ts'
+import { type FaultRow, HALF_BYTES, LAYER_BYTES, LONG_PAUSE_S, PATIENT } from './fault-row.ts'
 
 const EARLY = 100 * 1024
 /** Within the last bytes, which are given out only when the digest is right. */
@@ -50,13 +50,13 @@ export const BLOB_ROWS: readonly FaultRow[] = [
   {
     name: 'limited with 429 for a long time',
     at: 'layer',
-    faults: [{ kind: 'status', status: 429, headers: { 'Retry-After': '7' } }],
+    faults: [{ kind: 'status', status: 429, headers: { 'Retry-After': `${LONG_PAUSE_S}` } }],
     asked: ['whole'],
     outcome: { status: 429, code: 'TOOMANYREQUESTS', retryAfter: true },
-    pauseMs: 7_000,
+    pauseMs: LONG_PAUSE_S * 1_000,
     clients: PATIENT,
   },
-  ...[500, 502, 503, 504].map((status): FaultRow => ({
+  ...[500, 503].map((status): FaultRow => ({
     name: `failing with ${status} once`,
     at: 'layer',
     faults: [{ kind: 'status', status }],
@@ -156,6 +156,7 @@ export const BLOB_ROWS: readonly FaultRow[] = [
     at: 'layer',
     faults: [{ kind: 'longer', bytes: 5_000, announced: 'chunked' }],
     asked: ['whole'],
+    copies: 1.01,
   },
   {
     name: 'shorter than the manifest says, and announced so',

@@ -16,6 +16,7 @@ import {
   startProxy,
   startRegistryServer,
   temporaryFolder,
+  waitFor,
 } from '@layerlock/test-support'
 import type { PullTarget } from './fault-client.ts'
 import { type ClientName, type FaultRow, isPlayed, LAYER_BYTES, type Place } from './fault-row.ts'
@@ -110,7 +111,8 @@ export function caseOf({ cases }: FaultBed, row: FaultRow, client: ClientName): 
 
 /** The requests for the content of a case; for the place `storage`, those that reached that host. */
 export async function requestsOf({ asked, registry, row }: FaultCase): Promise<RequestRecord[]> {
-  await registry.requests.settled()
+  const isOver = () => registry.requests.matching(asked).every(({ endedMs }) => endedMs !== undefined)
+  await waitFor(isOver, { what: `all requests for ${asked.reference} to be answered` })
   return registry.requests.matching(asked).filter((request) => isAt(row.at, request))
 }
 

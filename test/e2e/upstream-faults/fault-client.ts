@@ -13,7 +13,7 @@ import {
   writeHostsFolder,
   writeRegistriesConf,
 } from '@layerlock/test-support'
-import type { ClientName, Outcome } from './fault-row.ts'
+import { type ClientName, LONG_PAUSE_S, type Outcome } from './fault-row.ts'
 
 /** What is pulled, and where from. */
 export interface PullTarget {
@@ -84,8 +84,8 @@ async function pullByHttp({ proxy, upstream, repository, tag, image }: PullTarge
 function refusalOf({ status, headers, body }: HttpGetResult): Outcome {
   if (headers['content-type'] !== 'application/json') throw new Error(`${status} as ${headers['content-type']}`)
   const { errors } = JSON.parse(String(body)) as { errors: { code: string }[] }
-  const seconds = headers['retry-after']
-  const retryAfter = seconds !== undefined && /^[1-7]$/.test(seconds)
+  const seconds = Number(headers['retry-after'])
+  const retryAfter = status === 429 && seconds > 0 && seconds <= LONG_PAUSE_S
   return { status, code: errors[0]!.code, ...(retryAfter ? { retryAfter } : {}) }
 }
 
@@ -147,13 +147,13 @@ function createMirrorClient(
   }
 }
 
-/** `failed` when a command failed; other errors are thrown, a killed command's too: it took too long. */
-async function failureOf(pull: Promise<unknown>): Promise<'failed' | undefined> {
+/** What a command that failed has printed; other errors are thrown, a killed command's too: it took too long. */
+async function failureOf(pull: Promise<unknown>): Promise<{ failure: string } | undefined> {
   try {
     await pull
     return undefined
   } catch (error) {
-    if (error instanceof Error && / failed with \d+:/.test(error.message)) return 'failed'
+    if (error instanceof Error && / failed with \d+:/.test(error.message)) return { failure: error.message }
     throw error
   }
 }

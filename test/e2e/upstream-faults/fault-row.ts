@@ -13,15 +13,17 @@ export type Place = 'layer' | 'storage' | 'config' | 'tag' | 'manifest'
  * How a pull ends.
  *
  * - `served`: all of the image is there, and every digest is right.
- * - `failed`: the client says that it failed, in its own words.
+ * - `failure`: what the client says, in its own words.
  * - a refusal: an answer with this status and code. `retryAfter` when it says when to come back.
  * - `cut`: the connection is closed before all bytes have come.
  */
-export type Outcome =
-  | 'served'
-  | 'cut'
-  | 'failed'
-  | { readonly status: number; readonly code: string; readonly retryAfter?: true | undefined }
+export type Outcome = 'served' | 'cut' | Refusal | { readonly failure: string }
+
+interface Refusal {
+  readonly status: number
+  readonly code: string
+  readonly retryAfter?: true | undefined
+}
 
 /** A request as upstream saw it: for the whole, or with `Range` for what comes after the bytes that had arrived. */
 export type Asked = 'whole' | 'rest'
@@ -33,7 +35,7 @@ interface Expectation {
   /** How many times the content's size upstream may send at the most. Default 1, and 0 where it refuses. */
   readonly copies?: number
   /** Default `served`. */
-  readonly outcome?: Outcome
+  readonly outcome?: 'served' | 'cut' | Refusal
 }
 
 /** One line of the table: what goes wrong upstream, and what is expected then. */
@@ -53,6 +55,8 @@ export interface FaultRow extends Expectation {
 
 /** The size of the layers in the table. */
 export const LAYER_BYTES = 1024 * 1024
+/** A pause that clients are told of, because it is longer than the proxy sits out by itself. */
+export const LONG_PAUSE_S = 12
 /** Where transfers break. */
 export const HALF_BYTES = LAYER_BYTES / 2
 
@@ -78,11 +82,29 @@ export function isPlayed({ at, name, pauseMs }: FaultRow, client: ClientName): b
   return at !== 'storage' && pauseMs === undefined && !(at === 'layer' && name.endsWith('for ever'))
 }
 
-/** What is expected with a client. */
-export function expectationOf(row: FaultRow, client: ClientName): Required<Expectation> {
+/** What a client says of a refusal or a cut. */
+function wordsOf(outcome: 'cut' | Refusal, client: ClientName): RegExp {
+  // Docker Engine tells only of the registry, which it cannot reach.
+  if (client === 'docker') return /./
+  // containerd resumes what is cut, after bytes that were wrong.
+  if (outcome === 'cut') return client === 'containerd' ? /unexpected commit digest/ : /unexpected EOF/
+  const words: Readonly<Record<number, RegExp>> = {
+    401: /401 Unauthorized|unauthorized: /,
+    403: /403 \(?Forbidden|denied: /,
+    // containerd tells of a tag that is not there only what the registry, which it asks last, says.
+    404: /404 \(Not Found|manifest unknown: |not found|connection refused/,
+    429: /429 Too Many Requests/,
+    502: /502 \(?Bad Gateway/,
+  }
+  return words[outcome.status] ?? /never/
+}
+
+/** What is expected with a client; of what it says of a failure, a pattern. */
+export function expectationOf(row: FaultRow, client: ClientName) {
   const expectation = { ...row, ...row.clients?.[client] }
   const { asked, outcome = 'served', copies = typeof outcome === 'string' ? 1 : 0 } = expectation
   if (client === 'http' || outcome === 'served') return { asked, copies, outcome }
-  // Only plain HTTP shows status and code; the others say in their own words that they failed.
-  return { asked: Array.from({ length: triesOf(client, row.at) }, () => asked).flat(), copies, outcome: 'failed' }
+  // Only plain HTTP shows status and code.
+  const again = Array.from({ length: triesOf(client, row.at) }, () => asked).flat()
+  return { asked: again, copies, outcome: { failure: wordsOf(outcome, client) } }
 }

@@ -1,4 +1,4 @@
-import { type FaultRow, PATIENT } from './fault-row.ts'
+import { type FaultRow, LONG_PAUSE_S, PATIENT } from './fault-row.ts'
 
 const WHOLE_TWICE = ['whole', 'whole'] as const
 
@@ -35,10 +35,10 @@ export const MANIFEST_ROWS: readonly FaultRow[] = [
     {
       name: 'limited with 429 for a long time',
       at,
-      faults: [{ kind: 'status', status: 429, headers: { 'Retry-After': '7' } }],
+      faults: [{ kind: 'status', status: 429, headers: { 'Retry-After': `${LONG_PAUSE_S}` } }],
       asked: ['whole'],
       outcome: { status: 429, code: 'TOOMANYREQUESTS', retryAfter: true },
-      pauseMs: 7_000,
+      pauseMs: LONG_PAUSE_S * 1_000,
       clients: PATIENT,
     },
     { name: 'failing with 500 once', at, faults: [{ kind: 'status', status: 500 }], asked: WHOLE_TWICE },

@@ -28,7 +28,7 @@ const CLIENTS: Readonly<Record<ClientName, boolean>> = {
 const NAMES = Object.keys(CLIENTS) as ClientName[]
 
 // They wait more than they compute.
-vi.setConfig({ maxConcurrency: 8 })
+vi.setConfig({ maxConcurrency: 10 })
 
 describe('with a fault upstream', () => {
   const parts = new AsyncDisposableStack()
@@ -36,7 +36,7 @@ describe('with a fault upstream', () => {
   let bed: FaultBed
 
   beforeAll(async () => {
-    const available = NAMES.filter((name) => CLIENTS[name] && (process.env['ONLY'] ?? name).includes(name))
+    const available = NAMES.filter((name) => CLIENTS[name])
     bed = parts.use(await startFaultBed({ rows: ROWS, clients: available }))
     for (const name of available) clients.set(name, parts.use(await createFaultClient(name, bed.nodes[0]!.proxy.url)))
   })
@@ -53,7 +53,7 @@ describe('with a fault upstream', () => {
       const requests = await requestsOf(played)
       // Together, so that a row that fails says everything.
       expect({ seen, asked: requests.map(({ range }) => (range === undefined ? 'whole' : 'rest')) }).toEqual({
-        seen: outcome,
+        seen: matching(outcome),
         asked,
       })
       expect(bytesOf(requests)).toBeLessThanOrEqual(copies * played.content.size)
@@ -62,9 +62,15 @@ describe('with a fault upstream', () => {
       const stored = await storedAs(digest, node)
       expect([undefined, digest]).toContain(stored)
 
-      await sleep(row.pauseMs)
-      const next = outcome === 'served' ? 'http' : name
-      expect(await clients.get(next)!.pull(targetOf(played, node))).toBe('served')
+      // What was served had the client, or the proxy, sit out the pause.
+      if (outcome !== 'served') await sleep(row.pauseMs)
+      const next = clients.get(outcome === 'served' ? 'http' : name)!
+      // containerd offers wrong bytes to itself again, until its garbage collector has taken them.
+      const isStuck = name === 'containerd' && row.outcome === 'cut' && outcome !== 'served'
+      await waitFor(async () => (await next.pull(targetOf(played, node))) === 'served', {
+        what: 'the next pull to be served',
+        timeoutMs: isStuck ? 30_000 : 0,
+      })
       expect((await requestsOf(played)).length - requests.length).toBe(stored === undefined ? 1 : 0)
     })
   })
@@ -79,3 +85,8 @@ describe('with a fault upstream', () => {
     expect(atStorage.filter(({ authorization }) => authorization)).toEqual([])
   })
 })
+
+function matching(outcome: ReturnType<typeof expectationOf>['outcome']): unknown {
+  if (typeof outcome === 'string' || !('failure' in outcome)) return outcome
+  return { failure: expect.stringMatching(outcome.failure) }
+}

@@ -169,6 +169,21 @@ describe.each([
     expect(shorter).toMatchObject({ bytes: sizeBytes - 5, headers: { 'content-length': String(sizeBytes - 5) } })
   })
 
+  test('longer need not announce what it sends more', async () => {
+    const [chunked] = await getWith({ kind: 'longer', bytes: 5, announced: 'chunked' })
+    expect(chunked).toMatchObject({ bytes: sizeBytes + 5, headers: { 'transfer-encoding': 'chunked' } })
+    const [, { requests }] = await getWith({ kind: 'longer', bytes: 5, announced: false })
+    expect(requests.all[0]).toMatchObject({ bytesSent: sizeBytes + 5 })
+  })
+
+  test('drip sends everything, a little at a time', async () => {
+    const [whole] = await getWith({ kind: 'drip', bytes: 100_000, everyMs: 1 })
+    expect(whole).toMatchObject({ status: 200, digest })
+    const slow = { kind: 'drip', bytes: 1_000, everyMs: 60_000 } as const
+    const [first] = await getWith(slow, { signal: AbortSignal.timeout(100) })
+    expect(first).toMatchObject({ status: 200, bytes: 1_000, error: { name: 'TimeoutError' } })
+  })
+
   test('ignoreRange sends the whole with 200', async () => {
     const [result] = await getWith({ kind: 'ignoreRange' }, { range: 'bytes=10-' })
     expect(result).toMatchObject({ status: 200, digest })

@@ -1,5 +1,6 @@
 import type { Content, ContentStore } from '../content/content-store.ts'
 import type { Digest } from '../oci/digest.ts'
+import { OciError } from '../oci/oci-error.ts'
 import type { FastifyBaseLogger } from 'fastify'
 import type { BlobFetcher } from './blob-fetcher.ts'
 import type { Visitor } from '../access/visitor.ts'
@@ -125,6 +126,16 @@ export class Flights {
     return starting
   }
 
+  /** A refusal is nothing unusual, and needs no more than a line; clients can cause any number of them. */
+  #logFailure(digest: Digest, { upstream, repository }: FetchRequest, error: unknown): void {
+    const about = { digest, upstream: upstream.name, repository }
+    if (error instanceof OciError && error.permanent) {
+      this.#logger.info({ ...about, code: error.code, reason: error.message }, 'upstream refuses')
+    } else {
+      this.#logger.warn({ ...about, err: error }, 'a blob could not be fetched')
+    }
+  }
+
   /** Never rejects: the readers learn of a failure from the flight. */
   async #fly(digest: Digest, starting: Promise<UnderWay>, request: FetchRequest): Promise<void> {
     try {
@@ -132,7 +143,7 @@ export class Flights {
       try {
         await this.#fetcher.run(flight, request)
       } catch (error) {
-        this.#logger.warn({ digest, repository: request.repository, err: error }, 'a blob could not be fetched')
+        this.#logFailure(digest, request, error)
         await flight.fail(error)
       }
     } catch (error) {

@@ -45,12 +45,17 @@ afterEach(async () => {
 const openLedger = (name: string) => TagLedger.open(`${folder.path}/ledger-${name}`, 60_000)
 
 /** The resolver of a node with an upstream of this policy. */
-async function startResolver(coordinator: Coordinator, tags: Partial<TagPolicy> = {}, ledger = `${nodes++}`) {
+async function startResolver(
+  coordinator: Coordinator,
+  tags: Partial<TagPolicy> = {},
+  ledger = `${nodes++}`,
+  maxAskingMs?: number,
+) {
   const policy = { policy: 'ttl', ttlMs: 60_000, maxStaleMs: 60_000, ...tags } as const
   const upstream = stack.use(createRegistryClient(registry.url, { tags: policy }))
   const target = { upstream, repository: parseRepository('library/app') }
   const logger = createTestLogger()
-  const resolver = new TagResolver({ coordinator, ledger: await openLedger(ledger), logger, signal })
+  const resolver = new TagResolver({ coordinator, ledger: await openLedger(ledger), logger, signal, maxAskingMs })
   return {
     resolve: (tag = 'latest', proof?: Parameters<TagResolver['resolve']>[2]) =>
       resolver.resolve(target, tag, proof, signal),
@@ -135,6 +140,15 @@ describe('resolve()', () => {
     registry.fault = () => ({ kind: 'status', status: 503 })
     await expect(resolve('other')).rejects.toMatchObject({ code: 'UNKNOWN' })
     expect(registry.requests.countOf({ method: 'HEAD', reference: 'other' })).toBe(3)
+  })
+
+  test('gives up an upstream that hangs, so that there is time for what is known', async () => {
+    registry.fault = () => ({ kind: 'hang' })
+    const { resolve } = await startResolver(new SoloCoordinator(), {}, undefined, 100)
+    await expect(resolve()).rejects.toMatchObject({
+      code: 'UNKNOWN',
+      message: 'docker.io did not say within 100 ms what latest names',
+    })
   })
 
   test('uses a tag whose name would be too long for a key', async () => {

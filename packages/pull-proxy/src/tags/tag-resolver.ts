@@ -15,6 +15,8 @@ export interface TagResolverOptions {
   readonly logger: FastifyBaseLogger
   /** Ends all look-ups when the proxy stops: they belong to the cluster, not to the client that asked. */
   readonly signal: AbortSignal
+  /** How long upstream may take to say what a tag names, in milliseconds. Default 8,000. */
+  readonly maxAskingMs?: number | undefined
 }
 
 interface Remembered {
@@ -24,8 +26,11 @@ interface Remembered {
 
 /** How long a pinned tag is kept by the lock server, in milliseconds: as long as it keeps anything. */
 const PIN_MS = 365 * 24 * 3_600_000
-/** How long a tag may be asked for again when upstream fails, in milliseconds: its clients wait. */
-const MAX_TRYING_MS = 5_000
+/**
+ * How long upstream may take to say what a tag names, all tries together, in milliseconds: clients wait, and there may be
+ * a last known answer for them. Less than other nodes wait for this one.
+ */
+const MAX_ASKING_MS = 8_000
 const FIRST_PAUSE_MS = 200
 const MAX_REMEMBERED = 10_000
 /** Keys of the lock server have 512 bytes at most; the names of repositories and tags could be longer together. */
@@ -103,19 +108,30 @@ export class TagResolver {
 
   /** Asks upstream, a few times if it fails. */
   async #ask(target: Target, tag: string): Promise<TagTarget> {
-    const { signal, logger } = this.#options
-    const untilMs = performance.now() + MAX_TRYING_MS
+    const { signal, logger, maxAskingMs = MAX_ASKING_MS } = this.#options
+    const { upstream, repository } = target
+    const late = AbortSignal.timeout(maxAskingMs)
+    const whileAsked = AbortSignal.any([signal, late])
     for (let tries = 1; ; tries++) {
       try {
-        return await target.upstream.resolveTag(target, tag, signal)
+        return await upstream.resolveTag(target, tag, whileAsked)
       } catch (error) {
         signal.throwIfAborted()
-        if (!isOutage(error) || tries >= target.upstream.retries || performance.now() >= untilMs) throw error
-        logger.warn({ err: error, tag, repository: target.repository }, 'a tag could not be resolved; trying again')
-        await pause(Math.random() * FIRST_PAUSE_MS * 2 ** tries, signal)
+        if (late.aborted) throw lateError(upstream.name, tag, maxAskingMs)
+        if (!isOutage(error) || tries >= upstream.retries) throw error
+        logger.warn({ err: error, tag, repository }, 'a tag could not be resolved; trying again')
       }
+      const pauseMs = Math.random() * FIRST_PAUSE_MS * 2 ** tries
+      await pause(pauseMs, whileAsked).catch(() => {
+        signal.throwIfAborted()
+        throw lateError(upstream.name, tag, maxAskingMs)
+      })
     }
   }
+}
+
+function lateError(upstream: string, tag: string, maxAskingMs: number): OciError {
+  return new OciError('UNKNOWN', `${upstream} did not say within ${maxAskingMs} ms what ${tag} names`)
 }
 
 /** Whether upstream has not said anything about the thing itself: it is away, broken, or wants no requests now. */
