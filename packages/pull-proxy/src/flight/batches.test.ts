@@ -34,6 +34,24 @@ test('batches() gives out what came before a body breaks off, and then what it b
   await expect(reading.next()).rejects.toThrow('the cable was pulled')
 })
 
+test('batches() gives out what a body has in its own buffer when it breaks off while it is made to wait', async () => {
+  const body = new PassThrough({ highWaterMark: 1024 * KIB })
+  const reading = batches(body)
+  const first = nextBytes(reading)
+  body.write('x')
+  expect(await first).toBe('x')
+  body.write(Buffer.alloc(256 * KIB))
+  expect(body.isPaused()).toBe(true)
+  body.write('the last')
+  expect(body.readableLength).toBe(8)
+  const closed = new Promise((resolve) => body.once('close', resolve))
+  body.destroy(new Error('the cable was pulled'))
+  await closed
+  const rest = await nextBytes(reading)
+  expect({ length: rest.length, end: rest.slice(-8) }).toEqual({ length: 256 * KIB + 8, end: 'the last' })
+  await expect(reading.next()).rejects.toThrow('the cable was pulled')
+})
+
 test('batches() fails when a body is closed without an end', async () => {
   const body = new PassThrough()
   const next = batches(body).next()

@@ -15,13 +15,18 @@ export async function* batches(body: Readable): AsyncGenerator<readonly Buffer[]
   let queuedBytes = 0
   let end: { readonly error: Error | undefined } | undefined
   let wake = () => undefined as void
+  const queue = (chunk: Buffer) => {
+    queued.push(chunk)
+    queuedBytes += chunk.length
+  }
   const finish = (error: Error | undefined) => {
+    // A body that was made to wait when it broke off still has some in its own buffer, and no event will tell.
+    for (let chunk; (chunk = body.read() as Buffer | null) !== null;) queue(chunk)
     end ??= { error }
     wake()
   }
   body.on('data', (chunk: Buffer) => {
-    queued.push(chunk)
-    queuedBytes += chunk.length
+    queue(chunk)
     if (queuedBytes >= MAX_QUEUED_BYTES) body.pause()
     wake()
   })

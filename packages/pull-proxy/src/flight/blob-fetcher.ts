@@ -8,7 +8,7 @@ import type { ProxyStats } from '../status/proxy-stats.ts'
 import { describe } from '../upstream/http-exchange.ts'
 import { type FetchRequest, groupOf } from './fetch-request.ts'
 import { fillFromUpstream, pour } from './fill.ts'
-import type { Flight } from './flight.ts'
+import { type Flight, HELD_BACK_BYTES } from './flight.ts'
 import { pause } from '../pause.ts'
 
 export interface BlobFetcherOptions {
@@ -62,14 +62,17 @@ export class BlobFetcher {
   async #lead(flight: Flight, request: FetchRequest, lead: Lead): Promise<void> {
     const { signal, stats, logger } = this.#options
     // Bytes that came from others may be why the whole does not match; upstream then gets a chance to do it alone.
-    let isMixed = flight.written > 0
+    const isMixed = flight.written > 0
     try {
-      for (;;) {
+      for (let isFirst = true; ; isFirst = false) {
         await fillFromUpstream(flight, request, { signal, stats, logger })
         if (flight.verify()) break
         logger.error({ digest: flight.digest, upstream: request.upstream.name }, 'the bytes do not match the digest')
-        if (!isMixed) throw new OciError('UNKNOWN', `${request.upstream.name} sends wrong bytes for ${flight.digest}`)
-        isMixed = false
+        // It gets one too where all bytes are held back still: no reader has to be cut then.
+        const isHeldBack = flight.total !== undefined && flight.total <= HELD_BACK_BYTES
+        if (!isFirst || !(isMixed || isHeldBack)) {
+          throw new OciError('UNKNOWN', `${request.upstream.name} sends wrong bytes for ${flight.digest}`)
+        }
         await flight.restart()
       }
       await flight.commit()

@@ -26,10 +26,11 @@ const FIRST_PAUSE_MS = 200
  */
 export async function fillFromUpstream(flight: Flight, request: FetchRequest, context: FillContext): Promise<void> {
   const { signal, logger } = context
+  const doubted = new Set<number>()
   for (let fruitless = 0; ;) {
     const before = flight.written
     try {
-      await fillOnce(flight, request, context)
+      await fillOnce(flight, request, { ...context, doubted })
       return
     } catch (error) {
       signal.throwIfAborted()
@@ -49,13 +50,24 @@ function isWorthAnotherTry(error: unknown): boolean {
   return error.code === 'UNKNOWN'
 }
 
-async function fillOnce(flight: Flight, request: FetchRequest, { stats, signal }: FillContext): Promise<void> {
+interface FillOnceContext extends FillContext {
+  /** Sizes that upstream has named once although the manifest says another one. */
+  readonly doubted: Set<number>
+}
+
+async function fillOnce(flight: Flight, request: FetchRequest, context: FillOnceContext): Promise<void> {
+  const { stats, signal, doubted } = context
   if (flight.total !== undefined && flight.written === flight.total) return
   const { upstream, kind, knownSize = flight.total } = request
   const content = { kind, digest: flight.digest }
   const opened = await upstream.open(request, content, { offset: flight.written, knownSize, signal })
   try {
     const { size } = opened
+    // Readers are told the size at once, so upstream must say it twice; then it may be the manifest that is wrong.
+    if (knownSize !== undefined && size !== knownSize && flight.total === undefined && !doubted.has(size)) {
+      doubted.add(size)
+      throw new OciError('UNKNOWN', `${upstream.name} sends ${size} bytes for ${flight.digest}, and not ${knownSize}`)
+    }
     if (flight.total !== undefined && flight.total !== size) {
       // Upstream is the one to believe: a peer that named another size sent bytes of something else.
       await flight.restart()
@@ -78,7 +90,12 @@ export interface PourOptions {
   readonly stats: ProxyStats
 }
 
-/** Pours a body into a flight to its very end. @throws {OciError} when it breaks off, or is longer than it should be */
+/**
+ * Pours a body into a flight to its very end. What comes after the last byte is left out: the digest says whether the
+ * bytes are right without it.
+ *
+ * @throws {OciError} when it breaks off
+ */
 export async function pour(flight: Flight, body: Readable, options: PourOptions): Promise<void> {
   const { from, name, stats } = options
   const total = flight.total!
@@ -86,18 +103,19 @@ export async function pour(flight: Flight, body: Readable, options: PourOptions)
   try {
     for await (const batch of batches(body)) {
       const fresh: Buffer[] = []
-      let freshBytes = 0
+      let roomBytes = total - flight.written
+      let isOver = false
       for (const chunk of batch) {
         stats.received(from, chunk.length)
         const rest = chunk.subarray(Math.min(surplus, chunk.length))
         surplus -= chunk.length - rest.length
-        freshBytes += rest.length
-        if (rest.length > 0) fresh.push(rest)
-      }
-      if (flight.written + freshBytes > total) {
-        throw new OciError('UNKNOWN', `${name} sends more than the ${total} bytes of ${flight.digest}`)
+        const wanted = rest.subarray(0, roomBytes)
+        roomBytes -= wanted.length
+        isOver ||= rest.length > wanted.length
+        if (wanted.length > 0) fresh.push(wanted)
       }
       if (fresh.length > 0) await flight.append(...fresh)
+      if (isOver) break
     }
   } catch (cause) {
     if (cause instanceof OciError || cause instanceof StoreWriteError) throw cause

@@ -184,6 +184,42 @@ describe('readers', () => {
   })
 })
 
+describe('taking bytes that are in memory', () => {
+  test('gives what was appended last, but not what is held back', async () => {
+    const { flight, content } = await openFlight()
+    const taking = content.take!(0)
+    expect(await isPending(taking)).toBe(true)
+    await flight.append(bytes.subarray(0, 100 * KIB))
+    expect(await taking).toEqual(bytes.subarray(0, 100 * KIB))
+    expect(await content.take!(40 * KIB)).toEqual(bytes.subarray(40 * KIB, 100 * KIB))
+    await flight.append(bytes.subarray(100 * KIB, 290 * KIB))
+    expect(await content.take!(100 * KIB)).toEqual(bytes.subarray(100 * KIB, 236 * KIB))
+  })
+
+  test('gives nothing that must be read from the file, nor the end', async () => {
+    const { flight, content } = await openFlight()
+    await flight.append(bytes.subarray(0, 100 * KIB))
+    await flight.append(bytes.subarray(100 * KIB, 200 * KIB))
+    expect(await content.take!(0)).toBeUndefined()
+    await flight.append(bytes.subarray(200 * KIB, 250 * KIB), bytes.subarray(250 * KIB))
+    expect(await content.take!(210 * KIB)).toBeUndefined()
+    expect(flight.verify()).toBe(true)
+    await flight.commit()
+    expect(await content.take!(290 * KIB)).toBeUndefined()
+    expect(await content.take!(bytes.length)).toBeUndefined()
+  })
+
+  test('cuts readers that saw bytes which were thrown away', async () => {
+    const { flight, content } = await openFlight()
+    await flight.append(wrong.subarray(0, 100 * KIB))
+    expect(await content.take!(0)).toEqual(wrong.subarray(0, 100 * KIB))
+    await flight.restart()
+    flight.announce({ size: bytes.length, source: 'upstream' })
+    await flight.append(bytes.subarray(0, 200 * KIB))
+    await expect(content.take!(100 * KIB)).rejects.toThrow('the bytes so far were wrong')
+  })
+})
+
 describe('restart()', () => {
   test('cuts the readers that saw bytes, and lets the others go on', async () => {
     const { flight, content: touched } = await openFlight()

@@ -19,7 +19,7 @@ interface Reader {
 }
 
 /** The bytes that readers must wait for until the digest is known to be right, at the most. */
-const HELD_BACK_BYTES = 64 * 1024
+export const HELD_BACK_BYTES = 64 * 1024
 
 /**
  * One fetch of one digest in this process, and everyone who reads along. The bytes go into an ingest file; each reader
@@ -42,6 +42,8 @@ export class Flight {
   #life = 0
   #readers = 0
   #waiting: (() => void)[] = []
+  /** What was appended last, if it came alone, so that readers who wait for it need not read the file. */
+  #newest: { readonly start: number; readonly bytes: Buffer } | undefined
 
   constructor(digest: Digest, ingest: Ingest) {
     this.digest = digest
@@ -88,7 +90,11 @@ export class Flight {
   }
 
   async append(...chunks: Uint8Array[]): Promise<void> {
+    const start = this.written
     await this.#ingest.append(...chunks).catch(refuse)
+    const [chunk, ...others] = chunks
+    // Where several come at once, upstream is fast, and its readers take all of them with one read.
+    this.#newest = chunk === undefined || others.length > 0 ? undefined : { start, bytes: asBuffer(chunk) }
     this.#wake()
   }
 
@@ -103,6 +109,7 @@ export class Flight {
   /** Forgets all bytes because they were the wrong ones. */
   async restart(): Promise<void> {
     this.#life++
+    this.#newest = undefined
     if (this.#facts !== undefined) this.#opened = openable()
     this.#facts = undefined
     this.#source = undefined
@@ -115,6 +122,7 @@ export class Flight {
     await this.#ingest.commit().catch(refuse)
     // From here on new readers go to the store; those that are here keep the file open.
     this.#committed = true
+    this.#newest = undefined
     await this.#ingest.release()
   }
 
@@ -123,6 +131,7 @@ export class Flight {
     if (this.#error !== undefined) return
     this.#error = reason instanceof Error ? reason : new OciError('UNKNOWN', String(reason))
     this.#opened.reject(this.#error)
+    this.#newest = undefined
     this.#wake()
     // A file that cannot be removed is removed at the next start; nobody can see it.
     await this.#ingest.discard().catch(() => undefined)
@@ -158,6 +167,12 @@ export class Flight {
         // The bytes may have been thrown away while they were read.
         this.#assertFresh(reader)
         return count
+      },
+      take: async (position, signal) => {
+        const end = await this.#readable(position, reader, signal)
+        const newest = this.#newest
+        if (newest === undefined || position < newest.start || position >= end) return undefined
+        return newest.bytes.subarray(position - newest.start, end - newest.start)
       },
       [Symbol.asyncDispose]: async () => {
         if (left) return
@@ -206,6 +221,10 @@ export class Flight {
     this.#waiting = []
     for (const resume of waiting) resume()
   }
+}
+
+function asBuffer({ buffer, byteOffset, length }: Uint8Array): Buffer {
+  return Buffer.from(buffer, byteOffset, length)
 }
 
 function refuse(error: unknown): never {

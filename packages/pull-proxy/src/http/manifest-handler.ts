@@ -49,7 +49,7 @@ export class ManifestHandler {
       resolved = await tags.resolve(target, tag, proof, signal)
       gate.contains(target, resolved.digest)
       if (answeredNotModified(response, resolved.digest)) return
-      found = await this.#find(target, resolved.digest)
+      found = await this.#find(target, resolved.digest, resolved.size)
     } catch (error) {
       if (await this.#answerStale(target, tag, response, error)) return
       throw error
@@ -76,11 +76,12 @@ export class ManifestHandler {
   }
 
   /** A manifest is small and named by its digest: it is fetched for a `HEAD` too, so that what is answered can be had. */
-  async #find(target: Target, digest: Digest): Promise<Found> {
+  async #find(target: Target, digest: Digest, size?: number): Promise<Found> {
     const { cache, flights } = this.#options
     const cached = cache.get(digest)
     if (cached !== undefined) return { ...cached, digest, source: 'store' }
-    const { content: opened, source } = await flights.open(digest, { ...target, kind: 'manifests' })
+    const knownSize = size ?? cache.sizeOf(digest)
+    const { content: opened, source } = await flights.open(digest, { ...target, kind: 'manifests', knownSize })
     await using content = opened
     return { ...(await cache.read(digest, content)), digest, source }
   }
