@@ -8,6 +8,7 @@ import {
   requireRoot,
   skopeoPull,
   startContainerd,
+  startDockerd,
   writeAuthFile,
   writeHostsFolder,
   writeRegistriesConf,
@@ -87,6 +88,19 @@ describe.skipIf(!available).for(KINDS)('clients with users of a registry with %s
       expect(await his.contentDigests()).toEqual([])
       await his.pull(HIS, { hostsFolder, user: credentialsOf('bob') })
       expect(new Set(await his.verifyContent())).toEqual(new Set(registry.b.pulledDigests))
+      expect(await fetchesOfBoth()).toEqual(onceEach())
+    },
+  )
+
+  test.skipIf(!requireBinaries('dockerd', 'docker', 'containerd', 'ctr').available || !requireRoot().available)(
+    'Docker Engine: each pulls their own image, and not the other’s',
+    async () => {
+      await using daemon = await startDockerd({ registryMirrors: [proxy.url] })
+      expect((await daemon.pull(HERS, { user: credentialsOf('alice') })).imageId).toBe(registry.a.config.digest)
+      await daemon.wipe()
+      await expect(daemon.pull(HERS, { user: credentialsOf('bob') })).rejects.toThrow(/docker .* failed/)
+      await expect(daemon.pull(HERS)).rejects.toThrow(/docker .* failed/)
+      expect((await daemon.pull(HIS, { user: credentialsOf('bob') })).imageId).toBe(registry.b.config.digest)
       expect(await fetchesOfBoth()).toEqual(onceEach())
     },
   )

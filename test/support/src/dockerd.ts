@@ -17,6 +17,8 @@ export interface DockerdOptions {
 
 /** How to pull. */
 export interface DockerdPullOptions {
+  /** `user:password` for docker.io, which its mirrors are sent too. Default: no credentials. */
+  readonly user?: string | undefined
   /** Default 120,000. */
   readonly timeoutMs?: number | undefined
   readonly signal?: AbortSignal | undefined
@@ -93,7 +95,10 @@ export async function startDockerd(options: DockerdOptions): Promise<Dockerd> {
   const owned = stack.move()
   return {
     process,
-    async pull(reference, { timeoutMs, signal } = {}) {
+    async pull(reference, { user, timeoutMs, signal } = {}) {
+      const auths =
+        user === undefined ? {} : { 'https://index.docker.io/v1/': { auth: Buffer.from(user).toString('base64') } }
+      await writeFile(join(folder, 'config.json'), JSON.stringify({ auths }))
       const startedMs = performance.now()
       await docker(['pull', '--quiet', reference], timeoutMs, signal)
       const durationMs = performance.now() - startedMs
