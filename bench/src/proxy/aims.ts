@@ -38,21 +38,23 @@ export function aimsOf(results: Results, { warmClients }: Extent): readonly Aim[
   const [whole, cut] = COLD_VARIANTS
   const [, byDigest, byTag] = MANIFEST_VARIANTS
   return [
-    ...warmClients.map(clientsVariant).flatMap((variant) => [
-      aim(
-        `warm, ${variant}: bytes/s ÷ docker-registry's`,
-        ratio('warm', variant, 'bytesPerSecond', 'docker-registry'),
-        '≥',
-        1.15,
-      ),
-      aim(`warm, ${variant}: bytes/s ÷ nginx's`, ratio('warm', variant, 'bytesPerSecond', 'nginx'), '≥', 0.75),
-      aim(
-        `warm, ${variant}: CPU per GB ÷ docker-registry's`,
-        ratio('warm', variant, 'cpuPerGb', 'docker-registry'),
-        '≤',
-        1,
-      ),
-    ]),
+    ...warmClients
+      .map(clientsVariant)
+      .flatMap((variant) => [
+        aim(
+          `warm, ${variant}: bytes/s ÷ docker-registry's`,
+          ratio('warm', variant, 'bytesPerSecond', 'docker-registry'),
+          '≥',
+          1.15,
+        ),
+        aim(`warm, ${variant}: bytes/s ÷ nginx's`, ratio('warm', variant, 'bytesPerSecond', 'nginx'), '≥', 0.75),
+        aim(
+          `warm, ${variant}: CPU per GB ÷ docker-registry's`,
+          ratio('warm', variant, 'cpuPerGb', 'docker-registry'),
+          '≤',
+          1,
+        ),
+      ]),
     ...[byDigest, byTag].map((variant) =>
       aim(
         `manifests ${variant}: requests/s ÷ docker-registry's from its own storage`,

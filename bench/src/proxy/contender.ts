@@ -13,7 +13,13 @@ import {
 } from '@layerlock/test-support'
 
 export type ContenderName =
-  'layerlock' | 'layerlock-nodes' | 'docker-registry' | 'docker-registry-own' | 'nginx' | 'node' | 'direct'
+  | 'layerlock'
+  | 'layerlock-nodes'
+  | 'docker-registry'
+  | 'docker-registry-own'
+  | 'nginx'
+  | 'node'
+  | 'direct'
 
 export type ScenarioName = 'warm' | 'manifests' | 'first-byte' | 'cold'
 
@@ -27,7 +33,7 @@ export interface Contender {
   start(setup: ContenderSetup): Promise<StartedContender>
 }
 
-export interface ContenderSetup {
+interface ContenderSetup {
   /** The registry's URL. */
   readonly upstream: string
   readonly clients: number

@@ -8,7 +8,7 @@ import { cpus, loadavg } from 'node:os'
 import { resolve } from 'node:path'
 import { temporaryFolder } from '@layerlock/test-support'
 import { aimsOf, isReached } from './aims.ts'
-import { isInstalled } from './contender.ts'
+import { isInstalled, type ScenarioName } from './contender.ts'
 import { parseOptions } from './options.ts'
 import { aimsTable, tableOf } from './report.ts'
 import { Results } from './results.ts'
@@ -50,11 +50,22 @@ const results = new Results()
 await using setting = await createSetting({ options, contenders, folder: folder.path, results, onProgress })
 const report = { results, extent, contenders }
 const warm = scenarios.filter((scenario) => scenario === 'warm' || scenario === 'manifests')
-if (warm.length > 0) await measureWarm(setting, warm)
-if (scenarios.includes('first-byte')) await measureFirstByte(setting)
-if (scenarios.includes('cold')) await measureCold(setting)
-onProgress('')
-for (const scenario of scenarios) say(tableOf(scenario, report))
+const show = (measured: readonly ScenarioName[]) => {
+  onProgress('')
+  for (const scenario of measured) say(tableOf(scenario, report))
+}
+if (warm.length > 0) {
+  await measureWarm(setting, warm)
+  show(warm)
+}
+if (scenarios.includes('first-byte')) {
+  await measureFirstByte(setting)
+  show(['first-byte'])
+}
+if (scenarios.includes('cold')) {
+  await measureCold(setting)
+  show(['cold'])
+}
 if (aimsOf(results, extent).some((aim) => isReached(aim) !== undefined)) say(aimsTable(results, extent))
 say(`${((performance.now() - startMs) / 1_000).toFixed(0)} s in all, load at the end: ${loadavg()[0]!.toFixed(1)}`)
 

@@ -38,7 +38,7 @@ const WHOLE: Extent = {
   coldBytesPerSecond: 50e6,
 }
 
-const QUICK: Extent = { ...WHOLE, rounds: 2, windowMs: 1_000, coldBlobs: 20 }
+const QUICK: Extent = { ...WHOLE, rounds: 2, windowMs: 1_000, blobBytes: 50 * MIB, coldBlobs: 20 }
 
 /** @throws Error naming an argument that means nothing, and what would */
 export function parseOptions(args: readonly string[]): BenchOptions {

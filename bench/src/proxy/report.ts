@@ -99,7 +99,16 @@ const TABLES: Readonly<Record<ScenarioName, (options: ReportOptions) => Rows>> =
         `One cold blob of ${mebibytes(extent.blobBytes)}, ${extent.coldClients} clients at once, upstream at ` +
           `${extent.coldBytesPerSecond / 1e6} MB/s in all (one direct copy: ${milliseconds(oneCopyMs)})`,
       ],
-      ['', 'upstream', 'fetches', 'bytes ÷ one copy', 'wall', '÷ one copy', 'worst first byte', 'clients with wrong bytes'],
+      [
+        '',
+        'upstream',
+        'fetches',
+        'bytes ÷ one copy',
+        'wall',
+        '÷ one copy',
+        'worst first byte',
+        'clients with wrong bytes',
+      ],
       ...taking('cold', contenders).flatMap(({ name, label }) =>
         COLD_VARIANTS.map((variant) => {
           const of = (what: string) => results.number('cold', variant, name, what)

@@ -52,9 +52,9 @@ afterEach(async () => {
 
 async function startProxy(node: string, options: Partial<ProxyOptions> = {}): Promise<TestProxy> {
   const upstreams = [{ name: 'docker.io', url: new URL(registry.url), auth: 'passthrough' }] as const
-  const lockServer = { url: server.url }
+  const cluster = { lockServer: { url: server.url }, clusterToken: 'secret' }
   return stack.use(
-    await startTestProxy({ folder: folder.path, upstream: registry.url, node }, { upstreams, lockServer, ...options }),
+    await startTestProxy({ folder: folder.path, upstream: registry.url, node }, { upstreams, ...cluster, ...options }),
   )
 }
 
@@ -152,7 +152,7 @@ describe('what alice may read', () => {
   })
 })
 
-test('a flight goes on with the credentials of who came last, when those of who began it have ended', async () => {
+test('a flight goes on with the credentials of another who follows it, when those in use have ended', async () => {
   const proxy = await startProxy('a')
   const fresh = basic('alice-again')
   let isRevoked = false
@@ -168,7 +168,8 @@ test('a flight goes on with the credentials of who came last, when those of who 
   isRevoked = true
   registry.rate.bytesPerSecond = undefined
   for (const { body } of await Promise.all([first, second])) expect(digestOf(body)).toBe(layer.digest)
-  expect(registry.requests.countOf({ method: 'GET' })).toBe(2)
+  const statuses = registry.requests.matching({ method: 'GET' }).map(({ status }) => status)
+  expect(statuses).toEqual([200, 401, 206])
 })
 
 describe('GET /v2/', () => {
@@ -188,23 +189,58 @@ describe('GET /v2/', () => {
   })
 })
 
-test('nobody gets it through another upstream that serves all who reach the proxy', async () => {
-  const open = stack.use(await startRegistryServer())
-  open.contents.addImage(image, { repository: 'library/other', tag: 'latest' })
-  const proxy = await startProxy('a', {
-    upstreams: [
-      { name: 'docker.io', url: new URL(registry.url), auth: 'passthrough' },
-      { name: 'open.example', url: new URL(open.url) },
-    ],
-  })
-  await ask(proxy, blob(), alice)
-  open.fault = ({ digest }) => (digest === layer.digest ? { kind: 'status', status: 404 } : undefined)
-  for (const method of ['GET', 'HEAD']) {
-    expect((await ask(proxy, `open.example/library/other/blobs/${layer.digest}`, undefined, method)).status).toBe(404)
+describe('through another upstream', () => {
+  /** A registry that says yes to everything, and sends nothing but nonsense. */
+  async function startLiar(): Promise<RegistryServer> {
+    const liar = stack.use(await startRegistryServer())
+    const headers = { 'Docker-Content-Digest': image.top.digest, 'Content-Type': image.top.mediaType }
+    liar.fault = () => ({ kind: 'status', status: 200, headers, body: 'nonsense' })
+    return liar
   }
-  open.fault = undefined
-  expect((await ask(proxy, `open.example/library/other/blobs/${layer.digest}`)).status).toBe(200)
-  expect(open.requests.countOf({ method: 'GET' })).toBe(0)
+
+  test.each(['proxy', 'passthrough'] as const)('that lies, nobody gets it (%s)', async (auth) => {
+    const liar = await startLiar()
+    const upstreams = [
+      { name: 'docker.io', url: new URL(registry.url), auth: 'passthrough' },
+      { name: 'liar.example', url: new URL(liar.url), auth },
+    ] as const
+    const [a, b] = [await startProxy('a', { upstreams }), await startProxy('b', { upstreams })]
+    await ask(a, blob(), alice)
+    await ask(a, `private/a/manifests/${image.top.digest}`, alice)
+    for (const proxy of [a, b]) {
+      for (const name of [`blobs/${layer.digest}`, `manifests/${image.top.digest}`, 'manifests/latest']) {
+        // What is wrong is cut.
+        const cut = { body: Buffer.alloc(0) }
+        const { body } = await ask(proxy, `liar.example/x/y/${name}`).catch(() => cut)
+        expect([layer.digest, image.top.digest]).not.toContain(digestOf(body))
+      }
+    }
+    const head = await ask(a, `liar.example/x/y/blobs/${layer.digest}`, undefined, 'HEAD')
+    expect(head.headers['content-length']).not.toBe(String(layer.size))
+  })
+
+  test('that has it too, it is fetched from there, on a node that does not know the private one either', async () => {
+    const open = stack.use(await startRegistryServer())
+    open.contents.addImage(image, { repository: 'library/other', tag: 'latest' })
+    const openExample = { name: 'open.example', url: new URL(open.url) }
+    const a = await startProxy('a', {
+      upstreams: [{ name: 'docker.io', url: new URL(registry.url), auth: 'passthrough' }, openExample],
+    })
+    const b = await startProxy('b', { upstreams: [openExample], defaultUpstream: 'open.example' })
+    await ask(a, blob(), alice)
+    const path = `open.example/library/other/blobs/${layer.digest}`
+    open.fault = () => ({ kind: 'status', status: 404 })
+    for (const proxy of [a, b]) expect((await ask(proxy, path)).status).toBe(404)
+    open.fault = undefined
+    await waitFor(async () => (await ask(b, path)).status === 200, {
+      what: 'the refusal to be forgotten',
+      timeoutMs: 20_000,
+    })
+    const shared = await ask(a, path)
+    expect(digestOf(shared.body)).toBe(layer.digest)
+    expect(shared.headers['x-layerlock-source']).toBe('peer')
+    expect(open.requests.countOf({ method: 'GET', status: 200 })).toBe(1)
+  })
 })
 
 test('credentials of clients go nowhere with auth = "proxy"', async () => {

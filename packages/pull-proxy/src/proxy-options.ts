@@ -43,7 +43,11 @@ export interface ProxyOptions {
   readonly peerListen: ListenAddress
   /** The URL by which other nodes reach the peer API. Default: where it listens. */
   readonly peerAdvertise?: string | undefined
-  /** Shared by the nodes of a cluster, wanted by the peer API. */
+  /**
+   * Shared by the nodes of a cluster, wanted by the peer API. Needed with a lock server where not everyone who reaches the
+   * proxy may read all that it has: with `users`, `clientCa`, or an upstream with `passthrough`. Default: none; without a
+   * lock server a random one, for no other node knows of this one.
+   */
   readonly clusterToken?: string | undefined
   readonly adminListen?: ListenAddress | undefined
   /** How long a tag's digest is taken as known, in milliseconds. Default 10,000. */

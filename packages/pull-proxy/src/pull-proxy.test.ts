@@ -119,12 +119,13 @@ describe('a proxy that stops', () => {
 
   test('still answers other nodes while a client is attached', async () => {
     registry.rate.bytesPerSecond = 300_000
-    const proxy = await startProxy()
+    const proxy = await startProxy({ clusterToken: 'secret' })
     const running = httpGet(proxy.url + path)
     await waitFor(async () => (await statusOf(proxy)).inflight.length === 1, { what: 'the download' })
     const stopped = proxy[Symbol.asyncDispose]()
     await waitFor(async () => (await httpGet(proxy.url + path)).error !== undefined, { what: 'the drain' })
-    const relayed = await httpGet(proxy.peerUrl + peerBlobPath(parseDigest(layer.digest)))
+    const headers = { authorization: 'Bearer secret' }
+    const relayed = await httpGet(proxy.peerUrl + peerBlobPath(parseDigest(layer.digest)), { headers })
     expect(relayed).toMatchObject({ status: 200, digest: layer.digest, headers: { 'x-layerlock-source': 'inflight' } })
     expect(await running).toMatchObject({ status: 200, digest: layer.digest })
     await stopped
@@ -156,10 +157,10 @@ describe('a proxy that cannot start', () => {
     await once(taken, 'listening')
     const { port } = taken.address() as AddressInfo
     const listen = { host: '127.0.0.1', port }
-    for (const options of [{ listen }, { peerListen: listen }, { adminListen: listen }]) {
-      await expect(startProxy(options)).rejects.toMatchObject({
+    for (const setting of ['listen', 'peerListen', 'adminListen']) {
+      await expect(startProxy({ [setting]: listen })).rejects.toMatchObject({
         code: 'EADDRINUSE',
-        message: expect.stringContaining(String(port)),
+        message: expect.stringMatching(`^${setting}: cannot listen on 127.0.0.1:${port} `),
       })
     }
     taken.close()
@@ -167,6 +168,26 @@ describe('a proxy that cannot start', () => {
 
   test('says that the store cannot be had', async () => {
     await expect(startProxy({ store: layer.path })).rejects.toThrow(/ENOTDIR|EEXIST/)
+  })
+})
+
+describe('the peer API', () => {
+  const peerGet = (proxy: TestProxy, headers: Record<string, string> = {}) =>
+    httpGet(proxy.peerUrl + peerBlobPath(parseDigest(layer.digest)), { headers })
+
+  test('gives nothing to anyone without a lock server', async () => {
+    const proxy = await startProxy()
+    await httpGet(proxy.url + path)
+    await isIdle(proxy)
+    for (const headers of [{}, { authorization: 'Bearer undefined' }, { authorization: 'Bearer' }]) {
+      expect((await peerGet(proxy, headers)).status).toBe(401)
+    }
+  })
+
+  test('is not opened to everyone by a proxy that is not open to everyone', async () => {
+    const lockServer = { url: 'http://127.0.0.1:1' }
+    const upstreams = [{ name: 'docker.io', url: new URL(registry.url), auth: 'passthrough' }] as const
+    await expect(startProxy({ lockServer, upstreams })).rejects.toThrow(/^clusterToken: is missing; .*docker\.io/)
   })
 })
 

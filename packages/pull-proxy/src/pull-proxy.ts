@@ -27,6 +27,7 @@ import {
 import { advertisedUrl } from './relay/advertised-url.ts'
 import { createPeerApp } from './relay/peer-app.ts'
 import { PeerClient } from './relay/peer-client.ts'
+import { peerToken } from './relay/peer-token.ts'
 import { keptSession } from './coordination/kept-session.ts'
 import { createAdminApp } from './status/admin-app.ts'
 import { ProxyStats } from './status/proxy-stats.ts'
@@ -58,9 +59,15 @@ export class PullProxy implements AsyncDisposable {
     this.#stop = stop
   }
 
-  /** Opens the store, meets the lock server, and listens. @throws when the store or an address cannot be had */
+  /**
+   * Opens the store, meets the lock server, and listens.
+   *
+   * @throws when the store or an address cannot be had
+   * @throws {TypeError} when a cluster needs a `clusterToken`
+   */
   static async start(options: ProxyOptions, logger: FastifyBaseLogger): Promise<PullProxy> {
-    const { node, clusterToken: token } = options
+    const { node } = options
+    const token = peerToken(options)
     await using parts = new AsyncDisposableStack()
     const draining = new AbortController()
     const stopping = new AbortController()
@@ -72,7 +79,7 @@ export class PullProxy implements AsyncDisposable {
     const served = Promise.withResolvers<Flights>()
     const peerApp = createPeerApp({ flights: served.promise, stats, logger, token })
     parts.defer(() => peerApp.close())
-    const peer = await listenOn(peerApp, options.peerListen)
+    const peer = await listenOn(peerApp, options.peerListen, 'peerListen')
     const coordinator = parts.use(
       await createCoordinator(options, options.peerAdvertise ?? advertisedUrl(peer), store, logger),
     )
@@ -88,7 +95,6 @@ export class PullProxy implements AsyncDisposable {
     const tags = new TagResolver({ coordinator, ledger, logger, signal })
     const gate = new AccessGate({
       accessTtlMs: options.accessTtlMs ?? DEFAULT_ACCESS_TTL_MS,
-      isNeeded: options.upstreams.some(({ auth }) => auth === 'passthrough'),
       signal,
     })
     const cache = new ManifestCache()
@@ -101,11 +107,12 @@ export class PullProxy implements AsyncDisposable {
     })
     const pullApp = face.app
     parts.defer(() => pullApp.close())
-    const proxy = await listenOn(pullApp, options.listen)
+    const proxy = await listenOn(pullApp, options.listen, 'listen')
     const isReady = () => !draining.signal.aborted
     const adminApp = createAdminApp({ node, stats, flights, store, coordinator, logger, isReady })
     parts.defer(() => adminApp.close())
-    const admin = options.adminListen === undefined ? undefined : await listenOn(adminApp, options.adminListen)
+    const admin =
+      options.adminListen === undefined ? undefined : await listenOn(adminApp, options.adminListen, 'adminListen')
 
     const running = parts.move()
     return new PullProxy({ proxy, peer, admin }, face, async () => {
@@ -171,7 +178,7 @@ async function createCoordinator(
     endpoint,
     resume: kept.id,
     onSession: kept.keep,
-    digests: () => store.digests(),
+    contents: () => store.ids(),
     logger,
   })
   await coordinator.connect()

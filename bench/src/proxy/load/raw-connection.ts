@@ -56,7 +56,7 @@ export class RawConnection implements Disposable {
   #take(bytes: Buffer, count: number): void {
     let from = 0
     if (this.#left === undefined) {
-      this.#head += bytes.latin1Slice(0, count)
+      this.#head += bytes.toString('latin1', 0, count)
       const end = this.#head.indexOf('\r\n\r\n')
       if (end === -1) return
       // What an earlier read brought of the head is no part of this one.

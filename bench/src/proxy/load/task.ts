@@ -1,5 +1,4 @@
 import { createHash } from 'node:crypto'
-import { httpGet } from '@layerlock/test-support'
 import { RawConnection, requestFor } from './raw-connection.ts'
 
 /** What the process that makes the load is asked to do. */
@@ -53,12 +52,12 @@ async function read({ url, clients, windowMs }: Extract<Task, { kind: 'read' }>)
   const samplesMs: number[] = []
   let bytes = 0
   let answers = 0
-  let isOver = false
+  const over = new AbortController()
   const onBody = (chunk: Buffer) => void (bytes += chunk.length)
   using connections = new DisposableStack()
   const loop = async () => {
     const connection = connections.use(new RawConnection({ host, port, buffer, onBody }))
-    while (!isOver) {
+    while (!over.signal.aborted) {
       const startMs = performance.now()
       await connection.ask(request)
       answers++
@@ -67,14 +66,14 @@ async function read({ url, clients, windowMs }: Extract<Task, { kind: 'read' }>)
   }
   const cpu = process.cpuUsage()
   const startMs = performance.now()
-  const { promise: over, resolve } = Promise.withResolvers<void>()
+  const { promise: end, resolve } = Promise.withResolvers<void>()
   setTimeout(resolve, windowMs)
   const loops = Promise.all(Array.from({ length: clients }, loop))
-  await Promise.race([over, loops])
+  await Promise.race([end, loops])
   const spentMs = performance.now() - startMs
   const { user, system } = process.cpuUsage(cpu)
   const reading = { bytes, answers, windowMs: spentMs, cpuMs: (user + system) / 1_000, samplesMs: [...samplesMs] }
-  isOver = true
+  over.abort()
   // What is under way is cut: nobody needs the rest.
   loops.catch(() => undefined)
   return reading
@@ -106,11 +105,26 @@ async function firstBytes(urls: readonly string[]): Promise<Reading> {
 }
 
 async function pull(urls: readonly string[]): Promise<Reading> {
+  const buffer = Buffer.allocUnsafeSlow(BUFFER_BYTES)
   const startMs = performance.now()
-  const results = await Promise.all(urls.map((url) => httpGet(url, { timeoutMs: 600_000 })))
+  const results = await Promise.all(
+    urls.map(async (url) => {
+      const hash = createHash('sha256')
+      let firstMs = Infinity
+      const onBody = (chunk: Buffer) => {
+        firstMs = Math.min(firstMs, performance.now() - startMs)
+        hash.update(chunk)
+      }
+      const { host, port, request } = requestFor(url)
+      using connection = new RawConnection({ host, port, buffer, onBody })
+      // What breaks off shows in the digest.
+      await connection.ask(request).catch(() => undefined)
+      return { firstMs, digest: `sha256:${hash.digest('hex')}` }
+    }),
+  )
   return {
     wallMs: performance.now() - startMs,
     digests: results.map(({ digest }) => digest),
-    samplesMs: results.map(({ firstByteMs }) => firstByteMs ?? Infinity),
+    samplesMs: results.map(({ firstMs }) => firstMs),
   }
 }

@@ -10,7 +10,7 @@ export const ONE_COPY = 'one copy'
 
 /** One cold blob, many clients at once, an upstream of limited rate: what does it send, and how long does it take? */
 export async function measureCold(setting: Setting): Promise<void> {
-  const { contenders, options, upstream, results, onProgress } = setting
+  const { contenders, options, upstream, load, image, results, onProgress } = setting
   const { coldClients, coldBytesPerSecond } = options.extent
   upstream.rate.bytesPerSecond = coldBytesPerSecond
   try {
@@ -23,6 +23,8 @@ export async function measureCold(setting: Setting): Promise<void> {
           await using parts = new AsyncDisposableStack()
           try {
             const { urls } = await startContender(setting, contender, parts, coldClients)
+            // A process that was started this second has not loaded all of its code; one on a node has.
+            for (const url of new Set(urls)) await load.run({ kind: 'check', url: blobUrl(url, image.config.digest) })
             if (variant === 'cut at half') upstream.fault = cutAtHalf(setting)
             results.add('cold', variant, contender.name, await pull(setting, urls))
           } catch (error) {

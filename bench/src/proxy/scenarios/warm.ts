@@ -8,6 +8,7 @@ interface Variant {
   readonly name: string
   readonly clients: number
   readonly urlOf: (base: string) => string
+  readonly takesPart: (contender: Contender) => boolean
 }
 
 /** A warm blob, read by more and more clients, and a manifest by digest and by tag: all have them already. */
@@ -25,7 +26,7 @@ export async function measureWarm(setting: Setting, scenarios: readonly Scenario
     for (const variant of variantsOf(setting, scenarios)) {
       for (const { contender, server } of rotated(entrants, round)) {
         const { scenario, name } = variant
-        if (results.failureOf(scenario, name, contender.name) !== undefined) continue
+        if (!variant.takesPart(contender) || results.failureOf(scenario, name, contender.name) !== undefined) continue
         onProgress(`${scenario}, ${name}, round ${round} of ${options.extent.rounds}: ${contender.label}`)
         try {
           const numbers = await measure(setting, variant, server)
@@ -38,7 +39,11 @@ export async function measureWarm(setting: Setting, scenarios: readonly Scenario
   }
 }
 
-export const MANIFEST_VARIANTS = ['by digest, 1 connection', 'by digest, 32 connections', 'by tag, 32 connections'] as const
+export const MANIFEST_VARIANTS = [
+  'by digest, 1 connection',
+  'by digest, 32 connections',
+  'by tag, 32 connections',
+] as const
 
 export function clientsVariant(clients: number): string {
   return `${clients} ${clients === 1 ? 'client' : 'clients'}`
@@ -47,6 +52,7 @@ export function clientsVariant(clients: number): string {
 function variantsOf({ blob, image, options }: Setting, scenarios: readonly ScenarioName[]): Variant[] {
   const { digest } = blob
   const manifestUrl = (base: string, reference: string) => `${base}/v2/${REPOSITORY}/manifests/${reference}`
+  const all = () => true
   const byDigest = (base: string) => manifestUrl(base, image.top.digest)
   const variants: Variant[] = [
     ...options.extent.warmClients.map((clients) => ({
@@ -54,14 +60,17 @@ function variantsOf({ blob, image, options }: Setting, scenarios: readonly Scena
       name: clientsVariant(clients),
       clients,
       urlOf: (base: string) => blobUrl(base, digest),
+      takesPart: all,
     })),
-    { scenario: 'manifests', name: MANIFEST_VARIANTS[0], clients: 1, urlOf: byDigest },
-    { scenario: 'manifests', name: MANIFEST_VARIANTS[1], clients: 32, urlOf: byDigest },
+    { scenario: 'manifests', name: MANIFEST_VARIANTS[0], clients: 1, urlOf: byDigest, takesPart: all },
+    { scenario: 'manifests', name: MANIFEST_VARIANTS[1], clients: 32, urlOf: byDigest, takesPart: all },
     {
       scenario: 'manifests',
       name: MANIFEST_VARIANTS[2],
       clients: 32,
       urlOf: (base) => manifestUrl(base, 'latest'),
+      // Files have no tags.
+      takesPart: ({ name }) => name !== 'node',
     },
   ]
   return variants.filter(({ scenario }) => scenarios.includes(scenario))

@@ -74,20 +74,15 @@ export function proxyCommand(): Command {
     .action(async (_options: unknown, command: Command) => {
       const settings = settingsOf(command)
       const logger = createLogger(required(settings, 'logLevel', 'a level'))
-      const lockServer = lockServerOptions(settings)
-      await serve(async (running) => [running.use(await startProxy(settings, lockServer, logger))], logger)
+      const options = { ...readProxyOptions(settings), lockServer: lockServerOptions(settings) }
+      await serve(async (running) => [running.use(await startProxy(settings, options, logger))], logger)
     })
 }
 
-/** Starts a proxy as the settings say. @throws {UsageError} */
-export async function startProxy(
-  settings: Settings,
-  lockServer: LockServerOptions | undefined,
-  logger: CliLogger,
-): Promise<Service> {
-  const options = proxyOptions(settings)
+/** Starts a proxy. @param settings say which files are read again */
+export async function startProxy(settings: Settings, options: ProxyOptions, logger: CliLogger): Promise<Service> {
   ensureFolder('store', options.store)
-  const proxy = await PullProxy.start({ ...options, lockServer }, logger.child({ part: 'proxy' }))
+  const proxy = await PullProxy.start(options, logger.child({ part: 'proxy' }))
   const files: Rereadable[] = []
   if (options.tls !== undefined) files.push(certificateOf(proxy, settings))
   if (options.users !== undefined) files.push(usersOf(proxy, settings))
@@ -114,7 +109,8 @@ function usersOf(proxy: PullProxy, settings: Settings): Rereadable {
   return { what: 'users', otherwise: 'those before stay', reread }
 }
 
-function proxyOptions(settings: Settings): ProxyOptions {
+/** What the settings say of a proxy, but for its lock server. Starts nothing. @throws {UsageError} */
+export function readProxyOptions(settings: Settings): ProxyOptions {
   const store = required(settings, 'store', 'a folder')
   const upstreams = readUpstreams(settings)
   const adminListen = optional(settings, 'adminListen')

@@ -4,7 +4,7 @@ import { createLogger } from '../logger.ts'
 import { serve } from '../serve.ts'
 import { required, settingsOf } from '../settings.ts'
 import { createCommand, flag } from './common-options.ts'
-import { addPullFlags, startProxy } from './proxy.ts'
+import { addPullFlags, readProxyOptions, startProxy } from './proxy.ts'
 import { startServer } from './server.ts'
 
 /** `layerlock up`: a lock server and a pull proxy in one process, for one machine. */
@@ -14,13 +14,17 @@ export function upCommand(): Command {
     .action(async (_options: unknown, command: Command) => {
       const settings = settingsOf(command)
       const logger = createLogger(required(settings, 'logLevel', 'a level'))
+      // All is looked at before anything is started.
+      const options = readProxyOptions(settings)
       await serve(async (running) => {
         const folder = join(required(settings, 'store', 'a folder'), 'lock-server')
         const store = { kind: 'sqlite', folder } as const
         // The certificate is for the clients of the proxy; the two parts talk to each other within the machine.
         const ofServer = { ...settings, tlsCert: undefined, tlsKey: undefined }
         const server = running.use(await startServer(ofServer, { listen: 'serverListen', store }, logger))
-        const proxy = running.use(await startProxy(settings, { url: server.urls['server']! }, logger))
+        const proxy = running.use(
+          await startProxy(settings, { ...options, lockServer: { url: server.urls['server']! } }, logger),
+        )
         return [server, proxy]
       }, logger)
     })

@@ -8,8 +8,6 @@ const MAX_FACTS = 100_000
 export interface AccessGateOptions {
   /** How long upstream's yes to a client is good, in milliseconds. */
   readonly accessTtlMs: number
-  /** Whether clients of any upstream use credentials of their own. Without, everybody may read everything. */
-  readonly isNeeded: boolean
   /** Ends all questions when the proxy stops: clients share their answers. */
   readonly signal: AbortSignal
 }
@@ -17,28 +15,24 @@ export interface AccessGateOptions {
 /**
  * Lets clients read what upstream lets them read, where they come with credentials of their own. That content is here,
  * was fetched for somebody else, or is being fetched, is no licence to read it: upstream must have accepted this client
- * for this repository, and must have this content in this repository. Both are remembered for a while.
- *
- * Beside such an upstream, others whose clients share the proxy's credentials must have the content too, or whoever knows
- * its digest could get it through them.
+ * for this repository, and must have this content in this repository. Both are remembered for a while. It is upstream's
+ * word about its own content only, since that is kept apart from that of others; see `ContentId`.
  */
 export class AccessGate {
   /** Clients that upstream has accepted, and content that it has in a repository; each while it lasts. */
   readonly #facts: LRUCache<string, true>
   /** Questions that are on their way; who asks the same meanwhile gets the same answer. */
   readonly #pending = new Map<string, Promise<TagTarget | undefined>>()
-  readonly #isNeeded: boolean
   readonly #signal: AbortSignal
 
-  constructor({ accessTtlMs, isNeeded, signal }: AccessGateOptions) {
-    this.#isNeeded = isNeeded
+  constructor({ accessTtlMs, signal }: AccessGateOptions) {
     this.#signal = signal
     // A time of 0 would mean for ever.
     this.#facts = new LRUCache({ max: MAX_FACTS, ttl: Math.max(1, accessTtlMs) })
   }
 
   /**
-   * Resolves when the client may read this. Without credentials of its own it may read whatever upstream has there.
+   * Resolves when the client may read this. Without credentials of its own (`auth = "proxy"`) it always may.
    *
    * @param reference a digest, or a tag
    * @returns what a tag names, where upstream was asked and has said so
@@ -46,19 +40,18 @@ export class AccessGate {
    */
   async admit(target: Target, kind: ContentKind, reference: string): Promise<TagTarget | undefined> {
     const { upstream, visitor } = target
+    if (visitor === undefined) return undefined
     const isTag = !reference.includes(':')
-    if (!this.#isNeeded) return undefined
     const isMember = isTag || this.#facts.has(contentFact(target, reference))
-    const isAccepted = visitor === undefined || this.#facts.has(visitorFact(target, visitor.id))
-    if (isMember && isAccepted) return undefined
-    const question = `${visitorFact(target, visitor?.id ?? '')} ${kind}/${reference}`
+    if (isMember && this.#facts.has(visitorFact(target, visitor.id))) return undefined
+    const question = `${visitorFact(target, visitor.id)} ${kind}/${reference}`
     const pending = this.#pending.get(question)
     if (pending !== undefined) return pending
     const answer = upstream.admit(target, kind, reference, this.#signal)
     this.#pending.set(question, answer)
     try {
       const named = await answer
-      if (visitor !== undefined) this.#facts.set(visitorFact(target, visitor.id), true)
+      this.#facts.set(visitorFact(target, visitor.id), true)
       if (!isTag) this.contains(target, reference)
       return named
     } finally {
@@ -68,10 +61,7 @@ export class AccessGate {
 
   /** Upstream has this content in this repository, as it said to somebody whom it let read there. */
   contains(target: Target, digest: string): void {
-    if (!this.#isNeeded) return
-    // What the proxy's own credentials have found need not be found again: nobody's right depends on it.
-    const options = target.visitor === undefined ? { ttl: 0 } : {}
-    this.#facts.set(contentFact(target, digest), true, options)
+    if (target.visitor !== undefined) this.#facts.set(contentFact(target, digest), true)
   }
 }
 

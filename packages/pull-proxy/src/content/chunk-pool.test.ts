@@ -95,6 +95,17 @@ describe('a chunk pool', () => {
     expect(content.reads).toBe(4)
   })
 
+  test('takes no more memory for one reader than it needs, though it may', async () => {
+    const chunks = pool(16)
+    const content = contentOf()
+    for (let position = 0; position < 1_000; position += 100) (await chunks.take(content, position, 1_000))?.release()
+    const before = content.reads
+    for (const position of [600, 700, 800, 900]) (await chunks.take(content, position, 1_000))?.release()
+    expect(content.reads).toBe(before)
+    await chunks.take(content, 500, 1_000)
+    expect(content.reads).toBe(before + 1)
+  })
+
   test('goes on when a read brings less than was asked for', async () => {
     const chunks = pool()
     const content = contentOf({ mostBytes: 30 })

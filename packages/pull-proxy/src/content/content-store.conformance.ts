@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { expect, test } from 'vitest'
+import { type ContentId, contentIdOf } from '../oci/content-id.ts'
 import { type Digest, digestOf, parseDigest } from '../oci/digest.ts'
 import type { ContentStore, Ingest } from './content-store.ts'
 import { readContent } from './read-content.testbed.ts'
@@ -17,8 +18,10 @@ export function contentStoreConformance(openStore: () => Promise<ContentStore>):
     return digestOf(content)
   }
 
-  async function hasNothing(store: ContentStore): Promise<boolean> {
-    return !store.has(digest) && (await store.open(digest)) === undefined && [...store.digests()].length === 0
+  async function hasNothing(store: ContentStore, but: readonly ContentId[] = []): Promise<boolean> {
+    return (
+      !store.has(digest) && (await store.open(digest)) === undefined && [...store.ids()].join(' ') === but.join(' ')
+    )
   }
 
   test('an empty store has nothing', async () => {
@@ -60,7 +63,24 @@ export function contentStoreConformance(openStore: () => Promise<ContentStore>):
     expect(ingest.matches()).toBe(true)
     await ingest.commit()
     await ingest.release()
-    expect([...store.digests()]).toEqual([sha512])
+    expect([...store.ids()]).toEqual([sha512])
+  })
+
+  test('what is kept apart is seen by its own id only', async () => {
+    await using store = await openStore()
+    const id = contentIdOf(digest, 'registry.example:5000')
+    const ingest = await store.ingest(id)
+    await ingest.append(bytes)
+    expect(ingest.matches()).toBe(true)
+    await ingest.commit()
+    await ingest.release()
+    expect(await hasNothing(store, [id])).toBe(true)
+    expect(await store.open(contentIdOf(digest, 'other.example'))).toBeUndefined()
+    expect(store.totals()).toEqual({ blobs: 1, bytes: bytes.length })
+    await using content = (await store.open(id))!
+    expect((await readContent(content)).equals(bytes)).toBe(true)
+    await store.delete(id)
+    expect(await hasNothing(store)).toBe(true)
   })
 
   test('what is half-written is not visible, not even when all of its bytes are there', async () => {
@@ -138,7 +158,7 @@ export function contentStoreConformance(openStore: () => Promise<ContentStore>):
     await putBlob(store)
     await putBlob(store)
     expect(store.totals()).toEqual({ blobs: 2, bytes: bytes.length + 5 })
-    expect(new Set(store.digests())).toEqual(new Set([digest, other]))
+    expect(new Set(store.ids())).toEqual(new Set([digest, other]))
   })
 
   test('a deleted blob is gone, but whoever reads it reads on', async () => {

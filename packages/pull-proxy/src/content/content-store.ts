@@ -1,4 +1,4 @@
-import type { Digest } from '../oci/digest.ts'
+import type { ContentId } from '../oci/content-id.ts'
 
 /**
  * Bytes that can be read at any place: a stored blob, or one that is still arriving. Reading waits for bytes that are
@@ -7,8 +7,6 @@ import type { Digest } from '../oci/digest.ts'
 export interface Content extends AsyncDisposable {
   /** The size of the whole in bytes. */
   readonly size: number
-  /** The whole, when it is in memory anyway. Nobody may write there. */
-  readonly bytes?: Buffer | undefined
   /**
    * Names the bytes, where they are right and stay so: contents with the same object here have the same bytes, so what
    * was read of one may be sent to readers of another.
@@ -20,6 +18,13 @@ export interface Content extends AsyncDisposable {
    * @throws when the bytes can no longer come, or turned out to be the wrong ones; the signal's reason when it aborts
    */
   read(target: Uint8Array, position: number, signal?: AbortSignal): Promise<number>
+  /**
+   * Waits like `read`, and gives bytes from `position` on that are in memory anyway: at least one, and nobody may write
+   * there. Undefined when there are none, so that they must be read.
+   *
+   * @throws like `read`
+   */
+  take?(position: number, signal?: AbortSignal): Promise<Buffer | undefined>
 }
 
 /**
@@ -46,14 +51,14 @@ export interface Ingest {
   release(): Promise<void>
 }
 
-/** Blobs by digest. What can be opened is whole and was verified: nothing half-written is ever visible. */
+/** Blobs by their ids. What can be opened is whole and was verified: nothing half-written is ever visible. */
 export interface ContentStore extends AsyncDisposable {
   /** Whether a blob is there, as far as is known without looking. */
-  has(digest: Digest): boolean
+  has(id: ContentId): boolean
   /** Opens a blob; undefined when it is not there. */
-  open(digest: Digest): Promise<Content | undefined>
-  ingest(digest: Digest): Promise<Ingest>
-  delete(digest: Digest): Promise<void>
-  digests(): Iterable<Digest>
+  open(id: ContentId): Promise<Content | undefined>
+  ingest(id: ContentId): Promise<Ingest>
+  delete(id: ContentId): Promise<void>
+  ids(): Iterable<ContentId>
   totals(): { readonly blobs: number; readonly bytes: number }
 }

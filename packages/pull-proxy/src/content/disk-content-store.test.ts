@@ -1,7 +1,9 @@
+import { randomBytes } from 'node:crypto'
 import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { temporaryFolder, type TemporaryFolder } from '@layerlock/test-support'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { contentIdOf } from '../oci/content-id.ts'
 import { type Digest, digestOf, digestParts } from '../oci/digest.ts'
 import { contentStoreConformance } from './content-store.conformance.ts'
 import { DiskContentStore } from './disk-content-store.ts'
@@ -47,12 +49,30 @@ describe('a disk content store', () => {
     await half.append(Buffer.from('oth'))
     const after = await openStore()
     await half.release()
-    expect([...after.digests()]).toEqual([digest])
+    expect([...after.ids()]).toEqual([digest])
     expect(after.totals()).toEqual({ blobs: 1, bytes: bytes.length })
     expect(await readdir(join(folder.path, 'store', 'ingest'))).toEqual([])
     await using content = (await after.open(digest))!
     expect((await readContent(content)).equals(bytes)).toBe(true)
   })
+
+  test.each(['registry.example', 'registry.example:5000', '..', '.'])(
+    'keeps the content of %s apart',
+    async (domain) => {
+      const before = await openStore()
+      const id = contentIdOf(digest, domain)
+      const ingest = await before.ingest(id)
+      await ingest.append(bytes)
+      await ingest.commit()
+      await ingest.release()
+      const after = await openStore()
+      expect([...after.ids()]).toEqual([id])
+      expect(await readdir(join(folder.path, 'store', 'blobs', 'sha256'))).toEqual([])
+      expect(await readdir(join(folder.path, 'store', 'private'))).toEqual([`@${domain.replace(':', '_')}`])
+      await using content = (await after.open(id))!
+      expect((await readContent(content)).equals(bytes)).toBe(true)
+    },
+  )
 
   test('leaves no ingest file behind, neither after a commit nor after a discard', async () => {
     const store = await openStore()
@@ -83,6 +103,31 @@ describe('a disk content store', () => {
     expect(store.has(digest)).toBe(false)
   })
 
+  test('reads a small blob once, and forgets it when it is deleted', async () => {
+    const store = await openStore()
+    await putBlob(store)
+    await (await store.open(digest))?.[Symbol.asyncDispose]()
+    await rm(pathOf(digest))
+    await using content = (await store.open(digest))!
+    expect((await readContent(content)).equals(bytes)).toBe(true)
+    await store.delete(digest)
+    expect(await store.open(digest)).toBeUndefined()
+  })
+
+  test('notices that a large file was deleted behind its back, although it has it open', async () => {
+    await using store = await openStore()
+    const large = randomBytes(100_000)
+    const ingest = await store.ingest(digestOf(large))
+    await ingest.append(large)
+    await ingest.commit()
+    await ingest.release()
+    await using before = (await store.open(digestOf(large)))!
+    await rm(pathOf(digestOf(large)))
+    expect(await store.open(digestOf(large))).toBeUndefined()
+    expect(store.has(digestOf(large))).toBe(false)
+    expect((await readContent(before)).equals(large)).toBe(true)
+  })
+
   test('passes over what is no blob in its folders', async () => {
     await putBlob(await openStore())
     const blobs = join(folder.path, 'store', 'blobs')
@@ -90,7 +135,7 @@ describe('a disk content store', () => {
     await writeFile(join(blobs, 'sha256', 'not-a-digest'), 'x')
     await mkdir(join(blobs, 'sha256', 'f'.repeat(64)))
     const store = await openStore()
-    expect([...store.digests()]).toEqual([digest])
+    expect([...store.ids()]).toEqual([digest])
     expect(store.totals()).toEqual({ blobs: 1, bytes: bytes.length })
   })
 })

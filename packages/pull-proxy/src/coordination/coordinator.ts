@@ -1,4 +1,4 @@
-import type { Digest } from '../oci/digest.ts'
+import type { ContentId } from '../oci/content-id.ts'
 import type { OciError } from '../oci/oci-error.ts'
 import type { Peer } from '../relay/peer.ts'
 import type { Pause, Place } from '../upstream/request-gate.ts'
@@ -47,7 +47,7 @@ export interface CoordinationStatus {
 /** Decides, together with the other nodes, who fetches what. */
 export interface Coordinator extends AsyncDisposable {
   /** @param group failures that concern this repository's credentials only are told within it */
-  claim(digest: Digest, group: string): Claim
+  claim(id: ContentId, group: string): Claim
   /** Does some work once for the cluster and shares its JSON result for a while; without coordination just does it. */
   share<T>(key: string, work: () => Promise<T>, options: ShareOptions): Promise<Shared<T>>
   /** Leaves a JSON value for the whole cluster, for a while. Never rejects. */
@@ -57,7 +57,7 @@ export interface Coordinator extends AsyncDisposable {
   /** Takes one of the cluster's places for requests to an upstream. Rejects with the signal's reason only. */
   takePlace(key: string, limit: number, signal: AbortSignal): Promise<Place | Pause>
   /** This node's store no longer has these. Never rejects. */
-  withdraw(digests: readonly Digest[]): Promise<void>
+  withdraw(ids: readonly ContentId[]): Promise<void>
   status(): CoordinationStatus
 }
 

@@ -1,10 +1,10 @@
 import type { LockClient } from '@layerlock/client'
 import type { FastifyBaseLogger } from 'fastify'
-import type { Digest } from '../oci/digest.ts'
+import type { ContentId } from '../oci/content-id.ts'
 
 /** The key of a blob. */
-export function blobKey(digest: Digest): string {
-  return `blob/${digest}`
+export function blobKey(id: ContentId): string {
+  return `blob/${id}`
 }
 
 const COPIES_PER_CALL = 1_000
@@ -19,7 +19,7 @@ export class CopyAnnouncer implements Disposable {
   readonly #locks: LockClient
   readonly #timeoutMs: number
   readonly #logger: FastifyBaseLogger
-  readonly #owed = new Set<Digest>()
+  readonly #owed = new Set<ContentId>()
   #paying: Promise<void> | undefined
   #timer: NodeJS.Timeout | undefined
   #disposed = false
@@ -31,8 +31,8 @@ export class CopyAnnouncer implements Disposable {
   }
 
   /** Announces copies. Resolves when that has been tried once; never rejects. */
-  async announce(digests: Iterable<Digest>): Promise<void> {
-    for (const digest of digests) this.#owed.add(digest)
+  async announce(ids: Iterable<ContentId>): Promise<void> {
+    for (const id of ids) this.#owed.add(id)
     this.#paying ??= this.#pay().finally(() => {
       this.#paying = undefined
       // What came after the last look, and before this one.
@@ -42,16 +42,16 @@ export class CopyAnnouncer implements Disposable {
   }
 
   /** Withdraws copies. What cannot be told is found out by who asks for them. Never rejects. */
-  async withdraw(digests: readonly Digest[]): Promise<void> {
-    for (const digest of digests) this.#owed.delete(digest)
-    for (let start = 0; start < digests.length; start += COPIES_PER_CALL) {
-      await this.#tell('remove', digests.slice(start, start + COPIES_PER_CALL))
+  async withdraw(ids: readonly ContentId[]): Promise<void> {
+    for (const id of ids) this.#owed.delete(id)
+    for (let start = 0; start < ids.length; start += COPIES_PER_CALL) {
+      await this.#tell('remove', ids.slice(start, start + COPIES_PER_CALL))
     }
   }
 
   /** For later: the lock server is known to be away. */
-  owe(digest: Digest): void {
-    this.#owed.add(digest)
+  owe(id: ContentId): void {
+    this.#owed.add(id)
     this.#retryLater()
   }
 
@@ -67,17 +67,17 @@ export class CopyAnnouncer implements Disposable {
         this.#retryLater()
         return
       }
-      for (const digest of batch) this.#owed.delete(digest)
+      for (const id of batch) this.#owed.delete(id)
     }
   }
 
-  async #tell(change: 'add' | 'remove', digests: readonly Digest[]): Promise<boolean> {
+  async #tell(change: 'add' | 'remove', ids: readonly ContentId[]): Promise<boolean> {
     try {
       const signal = AbortSignal.timeout(this.#timeoutMs)
-      await this.#locks.updateCopies({ [change]: digests.map(blobKey) }, { signal })
+      await this.#locks.updateCopies({ [change]: ids.map(blobKey) }, { signal })
       return true
     } catch (error) {
-      this.#logger.debug({ err: error, change, keys: digests.length }, 'copies could not be announced')
+      this.#logger.debug({ err: error, change, keys: ids.length }, 'copies could not be announced')
       return false
     }
   }

@@ -7,7 +7,7 @@ import {
   type TicketAnswer,
 } from '@layerlock/client'
 import type { FastifyBaseLogger } from 'fastify'
-import type { Digest } from '../oci/digest.ts'
+import type { ContentId } from '../oci/content-id.ts'
 import { OciError, parseOciErrorCode } from '../oci/oci-error.ts'
 import type { Claim, ClaimAnswer, Lead } from './coordinator.ts'
 import { blobKey, type CopyAnnouncer } from './copy-announcer.ts'
@@ -18,7 +18,7 @@ export interface LockClaimOptions {
   readonly announcer: CopyAnnouncer
   readonly degradation: Degradation
   readonly logger: FastifyBaseLogger
-  readonly digest: Digest
+  readonly id: ContentId
   readonly group: string
   /** How long the lock server may take to answer before the node goes on alone, in milliseconds. */
   readonly lockTimeoutMs: number
@@ -53,7 +53,7 @@ export class LockClaim implements Claim {
 
   constructor(options: LockClaimOptions) {
     this.#options = options
-    this.#key = blobKey(options.digest)
+    this.#key = blobKey(options.id)
     this.#ticket = options.locks.ticket(this.#key, { group: options.group })
   }
 
@@ -94,11 +94,11 @@ export class LockClaim implements Claim {
   }
 
   async arrived(): Promise<void> {
-    const { announcer, digest } = this.#options
+    const { announcer, id } = this.#options
     // In this order: a wish that is asked again after the copy was announced would withdraw it.
     await this.#cancel()
-    if (this.#degraded) announcer.owe(digest)
-    else await announcer.announce([digest])
+    if (this.#degraded) announcer.owe(id)
+    else await announcer.announce([id])
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -122,10 +122,10 @@ export class LockClaim implements Claim {
   #goAlone(): ClaimAnswer {
     if (!this.#degraded) this.#options.degradation.countPull()
     this.#degraded = true
-    const { announcer, digest } = this.#options
+    const { announcer, id } = this.#options
     // A lead without a lease (fail open, rule 10): the others learn of the copy when the lock server is there again.
     const lead: Lead = {
-      completed: () => Promise.resolve(announcer.owe(digest)),
+      completed: () => Promise.resolve(announcer.owe(id)),
       failed: () => Promise.resolve(),
       released: () => Promise.resolve(),
     }
@@ -165,7 +165,7 @@ class LeasedLead implements Lead {
       // The lease was lost on the way, but the blob is here all the same, and others may have it.
       this.#options.logger.debug({ err: error, key: this.#lease.key }, 'completed without a lease')
       await this.#lease[Symbol.asyncDispose]()
-      await this.#options.announcer.announce([this.#options.digest])
+      await this.#options.announcer.announce([this.#options.id])
     }
   }
 

@@ -155,7 +155,7 @@ describe('a copy', () => {
 
   test('is announced again when the session was lost', async () => {
     const sessions: string[] = []
-    const a = await startNode('a', { digests: [digest], onSession: (id) => sessions.push(id) })
+    const a = await startNode('a', { contents: [digest], onSession: (id) => sessions.push(id) })
     await server[Symbol.asyncDispose]()
     server = await startServer()
     await waitFor(() => sessions.length === 2, { what: 'the second session' })

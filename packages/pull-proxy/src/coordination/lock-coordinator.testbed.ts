@@ -1,9 +1,9 @@
-import type { Digest } from '../oci/digest.ts'
+import type { ContentId } from '../oci/content-id.ts'
 import { createTestLogger } from '../test-logger.testbed.ts'
 import { LockCoordinator } from './lock-coordinator.ts'
 
 export interface TestCoordinatorOptions {
-  readonly digests?: Digest[] | undefined
+  readonly contents?: ContentId[] | undefined
   readonly onSession?: ((id: string) => void) | undefined
   readonly resume?: string | undefined
   readonly lockTimeoutMs?: number | undefined
@@ -13,7 +13,7 @@ export interface TestCoordinatorOptions {
 export async function connectCoordinator(
   url: string,
   node: string,
-  { digests = [], onSession = () => undefined, resume, lockTimeoutMs = 1_000 }: TestCoordinatorOptions = {},
+  { contents = [], onSession = () => undefined, resume, lockTimeoutMs = 1_000 }: TestCoordinatorOptions = {},
 ): Promise<LockCoordinator> {
   const coordinator = new LockCoordinator({
     url,
@@ -24,7 +24,7 @@ export async function connectCoordinator(
     lockTimeoutMs,
     resume,
     onSession,
-    digests: () => digests,
+    contents: () => contents,
     logger: createTestLogger(),
   })
   await coordinator.connect()

@@ -1,6 +1,6 @@
 import { LockClient, LockError, LockFailedError } from '@layerlock/client'
 import type { FastifyBaseLogger } from 'fastify'
-import type { Digest } from '../oci/digest.ts'
+import type { ContentId } from '../oci/content-id.ts'
 import { OciError } from '../oci/oci-error.ts'
 import type { Pause, Place } from '../upstream/request-gate.ts'
 import type { Claim, CoordinationStatus, Coordinator, Shared, ShareOptions } from './coordinator.ts'
@@ -22,7 +22,7 @@ export interface LockCoordinatorOptions {
   /** Told of each new session's id, to be kept for the next life. */
   readonly onSession: (id: string) => void
   /** What this node has, announced to each new session. */
-  readonly digests: () => Iterable<Digest>
+  readonly contents: () => Iterable<ContentId>
   readonly logger: FastifyBaseLogger
 }
 
@@ -66,14 +66,14 @@ export class LockCoordinator implements Coordinator {
     }
   }
 
-  claim(digest: Digest, group: string): Claim {
+  claim(id: ContentId, group: string): Claim {
     const { lockTimeoutMs, logger } = this.#options
     return new LockClaim({
       locks: this.#locks,
       announcer: this.#announcer,
       degradation: this.#degradation,
       logger,
-      digest,
+      id,
       group,
       lockTimeoutMs,
     })
@@ -144,8 +144,8 @@ export class LockCoordinator implements Coordinator {
     return takeLockPlace(parts, { key, limit, signal })
   }
 
-  async withdraw(digests: readonly Digest[]): Promise<void> {
-    await this.#announcer.withdraw(digests)
+  async withdraw(ids: readonly ContentId[]): Promise<void> {
+    await this.#announcer.withdraw(ids)
   }
 
   status(): CoordinationStatus {
@@ -165,6 +165,6 @@ export class LockCoordinator implements Coordinator {
   #onSession({ id }: { readonly id: string }): void {
     this.#degradation.recovered()
     this.#options.onSession(id)
-    void this.#announcer.announce(this.#options.digests())
+    void this.#announcer.announce(this.#options.contents())
   }
 }

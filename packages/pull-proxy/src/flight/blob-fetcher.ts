@@ -37,7 +37,7 @@ export class BlobFetcher {
   /** Flies a flight to its end: its blob is in the store then. @throws {OciError} when that cannot be */
   async run(flight: Flight, request: FetchRequest): Promise<void> {
     const { coordinator, signal } = this.#options
-    await using claim = coordinator.claim(flight.digest, groupOf(request))
+    await using claim = coordinator.claim(flight.id, groupOf(request))
     const forgotten = new Set<number>()
     let answer: ClaimAnswer | undefined = await claim.ask(signal)
     while (answer !== undefined) {
@@ -172,9 +172,9 @@ export class BlobFetcher {
     const { peers, stats, logger } = this.#options
     try {
       for (;;) {
-        if (peers.isBlamed(peer, flight.digest)) throw new PeerError('wrong', `${peer.node} sent wrong bytes before`)
+        if (peers.isBlamed(peer, flight.id)) throw new PeerError('wrong', `${peer.node} sent wrong bytes before`)
         const isWhole = flight.written === 0
-        const { size, body } = await peers.open(peer, flight.digest, { offset: flight.written, signal })
+        const { size, body } = await peers.open(peer, flight.id, { offset: flight.written, signal })
         try {
           flight.announce({ size, source: 'peer' })
         } catch (error) {
@@ -188,7 +188,7 @@ export class BlobFetcher {
         }
         await flight.restart()
         // Only who sent all of the bytes is to blame for them; otherwise it may show now that it was not at fault.
-        if (isWhole) peers.blame(peer, flight.digest)
+        if (isWhole) peers.blame(peer, flight.id)
       }
     } catch (error) {
       if (error instanceof StoreWriteError) throw error

@@ -34,6 +34,7 @@ export async function fillFromUpstream(flight: Flight, request: FetchRequest, co
       return
     } catch (error) {
       signal.throwIfAborted()
+      if (isRefusal(error) && request.refused?.() === true) continue
       if (!isWorthAnotherTry(error)) throw error
       fruitless = flight.written > before ? 0 : fruitless + 1
       if (fruitless >= request.upstream.retries) throw error
@@ -41,6 +42,11 @@ export async function fillFromUpstream(flight: Flight, request: FetchRequest, co
       await pause(Math.random() * FIRST_PAUSE_MS * 2 ** fruitless, signal)
     }
   }
+}
+
+/** Whether upstream does not take the credentials, or no longer. */
+function isRefusal(error: unknown): boolean {
+  return error instanceof OciError && (error.code === 'UNAUTHORIZED' || error.code === 'DENIED')
 }
 
 /** A short pause that upstream wants is sat out before the next request, by all of them. */

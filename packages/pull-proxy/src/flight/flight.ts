@@ -1,5 +1,6 @@
 import type { Content, Ingest } from '../content/content-store.ts'
 import { StoreWriteError } from '../content/store-write-error.ts'
+import { type ContentId, digestOfId } from '../oci/content-id.ts'
 import type { Digest } from '../oci/digest.ts'
 import { OciError } from '../oci/oci-error.ts'
 
@@ -29,7 +30,7 @@ export const HELD_BACK_BYTES = 64 * 1024
  * away bytes that were wrong: readers that saw any of them are cut, the others go on.
  */
 export class Flight {
-  readonly digest: Digest
+  readonly id: ContentId
   readonly #ingest: Ingest
   /** Settled when the facts are known; replaced when they are taken back. */
   #opened = openable()
@@ -45,9 +46,13 @@ export class Flight {
   /** What was appended last, if it came alone, so that readers who wait for it need not read the file. */
   #newest: { readonly start: number; readonly bytes: Buffer } | undefined
 
-  constructor(digest: Digest, ingest: Ingest) {
-    this.digest = digest
+  constructor(id: ContentId, ingest: Ingest) {
+    this.id = id
     this.#ingest = ingest
+  }
+
+  get digest(): Digest {
+    return digestOfId(this.id)
   }
 
   /** The size of the whole in bytes, where it is known. */

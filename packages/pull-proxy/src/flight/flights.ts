@@ -1,10 +1,10 @@
 import type { Content, ContentStore } from '../content/content-store.ts'
+import { type ContentId, digestOfId } from '../oci/content-id.ts'
 import type { Digest } from '../oci/digest.ts'
 import { OciError } from '../oci/oci-error.ts'
 import type { FastifyBaseLogger } from 'fastify'
 import type { BlobFetcher } from './blob-fetcher.ts'
-import type { Visitor } from '../access/visitor.ts'
-import { type FetchRequest, groupOf } from './fetch-request.ts'
+import { type FetchRequest, FlightRequest, groupOf } from './fetch-request.ts'
 import { Flight } from './flight.ts'
 
 /** Where the bytes of an answer come from (`X-Layerlock-Source`). */
@@ -31,12 +31,7 @@ interface UnderWay {
   /** Who asked first, as far as failures go. */
   readonly group: string
   /** What upstream is asked with. */
-  readonly request: RenewableRequest
-}
-
-/** A request whose credentials are replaced by fresher ones: tokens may end before a long flight does. */
-interface RenewableRequest extends FetchRequest {
-  visitor?: Visitor | undefined
+  readonly request: FlightRequest
 }
 
 /** All content of this node: what is stored, and what is on its way. Any number of readers, one fetch for each digest. */
@@ -44,7 +39,7 @@ export class Flights {
   readonly #store: ContentStore
   readonly #fetcher: BlobFetcher
   readonly #logger: FastifyBaseLogger
-  readonly #flights = new Map<Digest, Promise<UnderWay>>()
+  readonly #flights = new Map<ContentId, Promise<UnderWay>>()
   readonly #running = new Set<Promise<void>>()
 
   constructor(store: ContentStore, fetcher: BlobFetcher, logger: FastifyBaseLogger) {
@@ -54,29 +49,29 @@ export class Flights {
   }
 
   /** Opens content that is here or on its way; undefined when it is neither. @throws {OciError} when its flight fails */
-  async peek(digest: Digest): Promise<Opened | undefined> {
+  async peek(id: ContentId): Promise<Opened | undefined> {
     for (;;) {
-      const stored = await this.#store.open(digest)
+      const stored = await this.#store.open(id)
       if (stored !== undefined) return { content: stored, source: 'store' }
-      const entry = await this.#underWay(digest)
+      const entry = await this.#underWay(id)
       const joined = await entry?.flight.join()
       if (joined !== undefined) return { content: joined.content, source: 'inflight' }
       // A flight that has landed meanwhile is in the store now.
-      if (entry === undefined && !this.#store.has(digest)) return undefined
+      if (entry === undefined && !this.#store.has(id)) return undefined
     }
   }
 
   /** Opens content, fetching it if need be. Resolves as soon as a source is secured. @throws {OciError} */
-  async open(digest: Digest, request: FetchRequest): Promise<Opened> {
+  async open(id: ContentId, request: FetchRequest): Promise<Opened> {
     for (;;) {
-      const stored = await this.#store.open(digest)
+      const stored = await this.#store.open(id)
       if (stored !== undefined) return { content: stored, source: 'store' }
-      const entry = await this.#underWay(digest)
-      if (entry === undefined && !this.#store.has(digest) && !this.#flights.has(digest)) {
-        const started = await (await this.#start(digest, request)).flight.join()
+      const entry = await this.#underWay(id)
+      if (entry === undefined && !this.#store.has(id) && !this.#flights.has(id)) {
+        const started = await (await this.#start(id, request)).flight.join()
         if (started !== undefined) return started
       }
-      if (entry !== undefined) renew(entry.request, request)
+      entry?.request.join(request)
       try {
         const joined = await entry?.flight.join()
         if (joined !== undefined) return { content: joined.content, source: 'inflight' }
@@ -107,28 +102,28 @@ export class Flights {
   }
 
   /** The flight that can be joined, if there is one. One that has landed or failed is none any more. */
-  async #underWay(digest: Digest): Promise<UnderWay | undefined> {
-    const pending = this.#flights.get(digest)
+  async #underWay(id: ContentId): Promise<UnderWay | undefined> {
+    const pending = this.#flights.get(id)
     const entry = await pending
     if (entry?.flight.isOver !== true) return entry
-    if (this.#flights.get(digest) === pending) this.#flights.delete(digest)
+    if (this.#flights.get(id) === pending) this.#flights.delete(id)
     return undefined
   }
 
   /** Starts a flight, which belongs to no reader: it goes on when they all leave. */
-  #start(digest: Digest, request: FetchRequest): Promise<UnderWay> {
-    const own = { ...request }
+  #start(id: ContentId, request: FetchRequest): Promise<UnderWay> {
+    const own = new FlightRequest(request)
     const underWay = { group: groupOf(request), request: own }
-    const starting = this.#store.ingest(digest).then((ingest) => ({ flight: new Flight(digest, ingest), ...underWay }))
-    this.#flights.set(digest, starting)
-    const running = this.#fly(digest, starting, own).finally(() => this.#running.delete(running))
+    const starting = this.#store.ingest(id).then((ingest) => ({ flight: new Flight(id, ingest), ...underWay }))
+    this.#flights.set(id, starting)
+    const running = this.#fly(id, starting, own).finally(() => this.#running.delete(running))
     this.#running.add(running)
     return starting
   }
 
   /** A refusal is nothing unusual, and needs no more than a line; clients can cause any number of them. */
-  #logFailure(digest: Digest, { upstream, repository }: FetchRequest, error: unknown): void {
-    const about = { digest, upstream: upstream.name, repository }
+  #logFailure(id: ContentId, { upstream, repository }: FetchRequest, error: unknown): void {
+    const about = { digest: digestOfId(id), upstream: upstream.name, repository }
     if (error instanceof OciError && error.permanent) {
       this.#logger.info({ ...about, code: error.code, reason: error.message }, 'upstream refuses')
     } else {
@@ -137,25 +132,19 @@ export class Flights {
   }
 
   /** Never rejects: the readers learn of a failure from the flight. */
-  async #fly(digest: Digest, starting: Promise<UnderWay>, request: FetchRequest): Promise<void> {
+  async #fly(id: ContentId, starting: Promise<UnderWay>, request: FlightRequest): Promise<void> {
     try {
       const { flight } = await starting
       try {
         await this.#fetcher.run(flight, request)
       } catch (error) {
-        this.#logFailure(digest, request, error)
+        this.#logFailure(id, request, error)
         await flight.fail(error)
       }
     } catch (error) {
-      this.#logger.error({ digest, err: error }, 'the store cannot take a blob')
+      this.#logger.error({ digest: digestOfId(id), err: error }, 'the store cannot take a blob')
     } finally {
-      if (this.#flights.get(digest) === starting) this.#flights.delete(digest)
+      if (this.#flights.get(id) === starting) this.#flights.delete(id)
     }
   }
-}
-
-/** Takes over the credentials of somebody who was let in just now, and reads in the same repository. */
-function renew(request: RenewableRequest, { upstream, repository, visitor }: FetchRequest): void {
-  if (visitor === undefined || request.upstream !== upstream || request.repository !== repository) return
-  request.visitor = visitor
 }

@@ -1,6 +1,7 @@
 import type { ServerResponse } from 'node:http'
 import type { AccessGate } from '../access/access-gate.ts'
 import type { Flights } from '../flight/flights.ts'
+import { contentIdOf } from '../oci/content-id.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { ProxyStats } from '../status/proxy-stats.ts'
 import type { Target } from '../upstream/upstreams.ts'
@@ -26,6 +27,7 @@ export class BlobHandler {
 
   async handle(target: Target, digest: Digest, response: ServerResponse, signal: AbortSignal): Promise<void> {
     const { flights, gate, cache, stats } = this.#options
+    const id = contentIdOf(digest, target.upstream.domain)
     await gate.admit(target, 'blobs', digest)
     const headers = {
       'content-type': 'application/octet-stream',
@@ -40,8 +42,8 @@ export class BlobHandler {
     // another repository, this one may have the blob all the same.
     const opened =
       response.req.method === 'HEAD'
-        ? await flights.peek(digest).catch(() => undefined)
-        : await flights.open(digest, { ...target, kind: 'blobs', knownSize: cache.sizeOf(digest) })
+        ? await flights.peek(id).catch(() => undefined)
+        : await flights.open(id, { ...target, kind: 'blobs', knownSize: cache.sizeOf(digest) })
     if (opened === undefined) {
       const size = await target.upstream.sizeOf(target, 'blobs', digest, signal)
       const all = { ...headers, 'content-length': size, 'accept-ranges': 'bytes', 'x-layerlock-source': 'upstream' }

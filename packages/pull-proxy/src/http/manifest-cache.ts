@@ -1,7 +1,7 @@
 import { LRUCache } from 'lru-cache'
 import type { Content } from '../content/content-store.ts'
-import type { Digest } from '../oci/digest.ts'
-import { MANIFEST_MAX_BYTES, manifestTypeOf, sizesOf } from '../oci/manifest.ts'
+import type { ContentId } from '../oci/content-id.ts'
+import { isManifest, MANIFEST_MAX_BYTES, manifestTypeOf, sizesOf } from '../oci/manifest.ts'
 import { OciError } from '../oci/oci-error.ts'
 
 /** A manifest as it is answered. */
@@ -17,27 +17,33 @@ const MAX_SIZES = 50_000
 
 /** Manifests that went by, which many nodes ask for again and again, and the sizes of what they name. */
 export class ManifestCache {
-  readonly #manifests = new LRUCache<Digest, Manifest>({
+  readonly #manifests = new LRUCache<ContentId, Manifest>({
     maxSize: MAX_CACHED_BYTES,
     sizeCalculation: ({ bytes }) => bytes.length + 1_000,
   })
   readonly #sizes = new LRUCache<string, number>({ max: MAX_SIZES })
 
-  get(digest: Digest): Manifest | undefined {
-    return this.#manifests.get(digest)
+  get(id: ContentId): Manifest | undefined {
+    return this.#manifests.get(id)
   }
 
-  /** Reads a manifest, and keeps it. @throws {OciError} `MANIFEST_INVALID` when it is too large to be one */
-  async read(digest: Digest, content: Content): Promise<Manifest> {
+  /**
+   * Reads a manifest, and keeps it.
+   *
+   * @throws {OciError} `MANIFEST_INVALID` when it is too large to be one, `MANIFEST_UNKNOWN` when it is something else,
+   *   such as a layer
+   */
+  async read(id: ContentId, content: Content): Promise<Manifest> {
     const bytes = await readWhole(content)
+    if (!isManifest(bytes)) throw new OciError('MANIFEST_UNKNOWN', 'what has this digest is no manifest')
     const manifest = { bytes, mediaType: manifestTypeOf(bytes) }
-    this.#manifests.set(digest, manifest)
+    this.#manifests.set(id, manifest)
     for (const [named, size] of sizesOf(bytes)) this.#sizes.set(named, size)
     return manifest
   }
 
   /** The size that a manifest has given, in bytes: a hint, for anyone can write a manifest. */
-  sizeOf(digest: Digest): number | undefined {
+  sizeOf(digest: string): number | undefined {
     return this.#sizes.get(digest)
   }
 }

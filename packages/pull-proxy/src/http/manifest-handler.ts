@@ -1,6 +1,7 @@
 import type { ServerResponse } from 'node:http'
 import type { AccessGate } from '../access/access-gate.ts'
 import type { Flights, Opened } from '../flight/flights.ts'
+import { contentIdOf } from '../oci/content-id.ts'
 import type { Digest } from '../oci/digest.ts'
 import { parseReference } from '../oci/reference.ts'
 import type { ProxyStats } from '../status/proxy-stats.ts'
@@ -78,12 +79,13 @@ export class ManifestHandler {
   /** A manifest is small and named by its digest: it is fetched for a `HEAD` too, so that what is answered can be had. */
   async #find(target: Target, digest: Digest, size?: number): Promise<Found> {
     const { cache, flights } = this.#options
-    const cached = cache.get(digest)
+    const id = contentIdOf(digest, target.upstream.domain)
+    const cached = cache.get(id)
     if (cached !== undefined) return { ...cached, digest, source: 'store' }
     const knownSize = size ?? cache.sizeOf(digest)
-    const { content: opened, source } = await flights.open(digest, { ...target, kind: 'manifests', knownSize })
+    const { content: opened, source } = await flights.open(id, { ...target, kind: 'manifests', knownSize })
     await using content = opened
-    return { ...(await cache.read(digest, content)), digest, source }
+    return { ...(await cache.read(id, content)), digest, source }
   }
 
   #send(response: ServerResponse, { bytes, mediaType, digest, source }: Found): void {

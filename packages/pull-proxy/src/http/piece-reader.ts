@@ -19,7 +19,8 @@ const MIN_OWN_BYTES = 16 * 1024
 let readersWithBuffers = 0
 
 /**
- * Reads content for one response, at most one piece ahead of the one that is going out. Stored blobs come through the
+ * Reads content for one response, at most one piece ahead of the one that is going out. What is in memory anyway goes
+ * out as it is. Stored blobs come through the
  * shared pool. What is still arriving, small ranges, and all else when the pool is used up (its chunks may be on their
  * way to slow clients) come through two small buffers of the reader's own, so nobody waits for anybody's memory.
  */
@@ -36,8 +37,8 @@ export class PieceReader implements Disposable {
 
   /** The next bytes from `position` on, up to `end` at the most. @throws what reading fails with */
   async next(position: number, end: number, signal: AbortSignal): Promise<Piece> {
-    const { bytes } = this.#content
-    if (bytes !== undefined) return { bytes: bytes.subarray(position, end), release: () => undefined }
+    const taken = await this.#content.take?.(position, signal)
+    if (taken !== undefined) return { bytes: taken.subarray(0, end - position), release: nothing }
     const chunk = isShared(this.#content) && (await this.#fromPool(this.#content, position, end))
     if (chunk) return chunk
     const buffer = this.#ownBuffer(end - position)
@@ -47,7 +48,7 @@ export class PieceReader implements Disposable {
       signal,
     )
     if (count === 0) throw new Error(`the content ends at ${position}, before ${end}`)
-    return { bytes: buffer.subarray(0, count), release: () => undefined }
+    return { bytes: buffer.subarray(0, count), release: nothing }
   }
 
   [Symbol.dispose](): void {
@@ -71,6 +72,8 @@ export class PieceReader implements Disposable {
     return this.#own[this.#turn]
   }
 }
+
+function nothing(): void {}
 
 function isShared(content: Content): content is Content & { readonly shared: object } {
   return content.shared !== undefined

@@ -85,6 +85,16 @@ describe('manifests', () => {
     expect(registry.requests.countOf({ method: 'GET' })).toBe(0)
   })
 
+  test('are not made of a layer, whether it has to be fetched or is here', async () => {
+    const { digest } = image.layers[0]!
+    for (const method of ['GET', 'HEAD', 'GET']) {
+      const { status, headers, body } = await raw(`/v2/library/app/manifests/${digest}`, { method })
+      expect({ status, type: headers['content-type'] }).toEqual({ status: 404, type: 'application/json' })
+      expect(method === 'HEAD' ? 'MANIFEST_UNKNOWN' : codeOf(body)).toBe('MANIFEST_UNKNOWN')
+      await raw(`/v2/library/app/blobs/${digest}`)
+    }
+  })
+
   test('of a tag that has moved are the new ones', async () => {
     await using fresh = await startTestProxy(
       { folder: folder.path, upstream: registry.url, node: 'b' },

@@ -34,7 +34,7 @@ export async function sendContent(options: SendContentOptions): Promise<void> {
     return
   }
   // The first bytes may be long in coming; that there will be some is told now.
-  if (content.bytes === undefined && content.shared === undefined) response.flushHeaders()
+  if (content.shared === undefined) response.flushHeaders()
   const gone = new AbortController()
   response.once('close', () => {
     if (!response.writableFinished) gone.abort()

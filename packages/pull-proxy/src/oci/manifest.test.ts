@@ -1,6 +1,6 @@
 import * as fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { manifestTypeOf } from './manifest.ts'
+import { isManifest, manifestTypeOf } from './manifest.ts'
 
 const index = 'application/vnd.oci.image.index.v1+json'
 const manifest = 'application/vnd.oci.image.manifest.v1+json'
@@ -20,8 +20,13 @@ test.each([
   expect(manifestTypeOf(Buffer.from(JSON.stringify(value)))).toBe(type)
 })
 
-test.each(['', 'no JSON', 'null', '[]', '"text"', '5'])('manifestTypeOf() takes %j for a manifest', (text) => {
+test.each(['', 'no JSON', 'null', '[]', '"text"', '5'])('isManifest() says of %j that it is none', (text) => {
+  expect(isManifest(Buffer.from(text))).toBe(false)
   expect(manifestTypeOf(Buffer.from(text))).toBe(manifest)
+})
+
+test('isManifest() takes any object for a manifest', () => {
+  expect(isManifest(Buffer.from('{}'))).toBe(true)
 })
 
 test('manifestTypeOf() gives what can stand in a header, whatever the bytes are', () => {

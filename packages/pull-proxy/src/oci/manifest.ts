@@ -22,12 +22,22 @@ export function manifestTypeOf(bytes: Uint8Array): string {
   return 'application/vnd.oci.image.manifest.v1+json'
 }
 
+/** Whether bytes can be a manifest at all, which is a JSON object. */
+export function isManifest(bytes: Uint8Array): boolean {
+  const value = parseJson(bytes)
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
 function parseObject(bytes: Uint8Array): Record<string, unknown> {
+  const value = parseJson(bytes)
+  return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {}
+}
+
+function parseJson(bytes: Uint8Array): unknown {
   try {
-    const value: unknown = JSON.parse(new TextDecoder().decode(bytes))
-    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {}
+    return JSON.parse(new TextDecoder().decode(bytes))
   } catch {
-    return {}
+    return undefined
   }
 }
 

@@ -1,9 +1,9 @@
 import type { Readable } from 'node:stream'
 import { Agent, type Dispatcher } from 'undici'
 import { parseContentRange } from '../oci/byte-range.ts'
-import type { Digest } from '../oci/digest.ts'
+import type { ContentId } from '../oci/content-id.ts'
 import { describe } from '../upstream/http-exchange.ts'
-import { type Peer, peerBlobPath, PeerError } from './peer.ts'
+import { type Peer, peerContentPath, PeerError } from './peer.ts'
 
 export interface PeerClientOptions {
   /** The cluster's token, if it has one. */
@@ -37,7 +37,7 @@ export class PeerClient implements AsyncDisposable {
   /** Opens a blob from an offset on. @throws {PeerError} */
   async open(
     { node, endpoint }: Peer,
-    digest: Digest,
+    id: ContentId,
     { offset, signal }: { readonly offset: number; readonly signal: AbortSignal },
   ): Promise<{ readonly size: number; readonly body: Readable }> {
     const headers: Record<string, string> = {}
@@ -46,25 +46,25 @@ export class PeerClient implements AsyncDisposable {
     let response: Dispatcher.ResponseData
     try {
       const { origin } = new URL(endpoint)
-      response = await this.#agent.request({ origin, path: peerBlobPath(digest), method: 'GET', headers, signal })
+      response = await this.#agent.request({ origin, path: peerContentPath(id), method: 'GET', headers, signal })
     } catch (cause) {
       throw new PeerError('unreachable', `${node} gives no answer: ${describe(cause)}`, { cause })
     }
     const size = sizeOf(response, offset)
     if (size !== undefined) return { size, body: response.body }
     response.body.on('error', () => undefined).destroy()
-    if (response.statusCode === 404) throw new PeerError('absent', `${node} does not have ${digest}`)
+    if (response.statusCode === 404) throw new PeerError('absent', `${node} does not have ${id}`)
     throw new PeerError('unreachable', `${node} answers ${response.statusCode}`)
   }
 
   /** A peer sent wrong bytes: for a while it is not asked for this blob again. */
-  blame({ endpoint }: Peer, digest: Digest): void {
+  blame({ endpoint }: Peer, id: ContentId): void {
     if (this.#blamed.size >= MAX_BLAMED) this.#blamed.delete(this.#blamed.keys().next().value!)
-    this.#blamed.set(`${endpoint} ${digest}`, performance.now() + BLAME_MS)
+    this.#blamed.set(`${endpoint} ${id}`, performance.now() + BLAME_MS)
   }
 
-  isBlamed({ endpoint }: Peer, digest: Digest): boolean {
-    const untilMs = this.#blamed.get(`${endpoint} ${digest}`)
+  isBlamed({ endpoint }: Peer, id: ContentId): boolean {
+    const untilMs = this.#blamed.get(`${endpoint} ${id}`)
     return untilMs !== undefined && performance.now() < untilMs
   }
 

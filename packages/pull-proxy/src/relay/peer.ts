@@ -1,3 +1,5 @@
+import { type ContentId, digestOfId, domainOfId } from '../oci/content-id.ts'
+
 /** Another node's pull proxy, by its peer API. */
 export interface Peer {
   readonly node: string
@@ -20,4 +22,11 @@ export class PeerError extends Error {
 /** The path of a blob in the peer API. */
 export function peerBlobPath(digest: string): string {
   return `/peer/v1/blobs/${digest}`
+}
+
+/** Path and query by which content is asked for; what is not for all is named with its domain. */
+export function peerContentPath(id: ContentId): string {
+  const domain = domainOfId(id)
+  const path = peerBlobPath(digestOfId(id))
+  return domain === undefined ? path : `${path}?domain=${encodeURIComponent(domain)}`
 }

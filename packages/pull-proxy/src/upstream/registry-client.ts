@@ -51,6 +51,8 @@ export class RegistryClient implements AsyncDisposable {
   readonly name: string
   /** Whether clients use their own credentials. */
   readonly passthrough: boolean
+  /** Keeps its content apart from that of others, where clients use their own credentials; see `ContentId`. */
+  readonly domain: string | undefined
   /** How often in a row a fetch may bring nothing. */
   readonly retries: number
   readonly tags: TagPolicy
@@ -60,6 +62,7 @@ export class RegistryClient implements AsyncDisposable {
   constructor(options: RegistryClientOptions) {
     this.name = options.name
     this.passthrough = options.passthrough
+    this.domain = options.passthrough ? options.name : undefined
     this.retries = options.retries
     this.tags = options.tags
     this.#stats = options.stats
@@ -113,7 +116,8 @@ export class RegistryClient implements AsyncDisposable {
   }
 
   /**
-   * Sees whether upstream lets someone read something. A redirect is a yes: the registry itself has decided.
+   * Sees whether upstream lets someone read something. A registry that redirects leaves that to the storage behind it,
+   * which is asked for the first byte: it may refuse a `HEAD` that it would answer as a `GET`.
    *
    * @returns what a tag names, where the answer says so
    * @throws {OciError} as upstream refuses (with its challenge, where it wants credentials), or `UNKNOWN`
@@ -124,6 +128,10 @@ export class RegistryClient implements AsyncDisposable {
     return this.#requests.through(scope, signal, async (passage) => {
       const response = await this.#requests.send({ method: 'HEAD', scope, path, headers, redirect: 'manual', signal })
       discard(response)
+      if (response.status >= 300) {
+        const first = { ...headers, range: 'bytes=0-0' }
+        discard(await this.#requests.send({ method: 'GET', scope, path, headers: first, signal }))
+      }
       passage.leave()
       return kind === 'manifests' ? targetOf(response) : undefined
     })
