@@ -1,3 +1,4 @@
+import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import {
   type LayerlockProcess,
@@ -28,6 +29,8 @@ export async function startCluster({ nodes, upstream, proxyArgs = [] }: ClusterO
   await using parts = new AsyncDisposableStack()
   const folder = parts.use(await temporaryFolder('cluster'))
   const lockServer = parts.use(await startLockServer())
+  const tokenFile = join(folder.path, 'cluster-token')
+  await writeFile(tokenFile, 'the-token-of-the-cluster\n', { mode: 0o600 })
   const proxies = await Promise.all(
     nodes.map(async (node) =>
       parts.use(
@@ -37,7 +40,7 @@ export async function startCluster({ nodes, upstream, proxyArgs = [] }: ClusterO
           lockServer: lockServer.url,
           upstreams: { 'docker.io': upstream },
           defaultUpstream: 'docker.io',
-          args: ['--drain', '1s', ...proxyArgs],
+          args: ['--drain', '1s', '--cluster-token-file', tokenFile, ...proxyArgs],
         }),
       ),
     ),

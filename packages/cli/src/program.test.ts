@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { writeFile } from 'node:fs/promises'
+import { stat, writeFile } from 'node:fs/promises'
 import { type AddressInfo, createServer } from 'node:net'
 import { join } from 'node:path'
 import {
@@ -25,6 +25,7 @@ let folder: TemporaryFolder
 beforeAll(async () => {
   folder = await temporaryFolder('cli')
   await writeFile(join(folder.path, 'empty'), '')
+  await writeFile(join(folder.path, 'token'), 'secret')
 })
 
 afterAll(async () => {
@@ -78,7 +79,7 @@ describe.concurrent('a process', () => {
       const flags = command === 'proxy' ? good.replace('127.0.0.1:0', listen) : `--store memory --listen ${listen}`
       const { code, stderr } = await run(`${command} ${flags}`)
       taken.close()
-      expect(stderr).toMatch(new RegExp(`^layerlock: .*EADDRINUSE.*${listen}`, 'm'))
+      expect(stderr).toMatch(new RegExp(`^layerlock: listen: cannot listen on ${listen} \\(.*EADDRINUSE`, 'm'))
       expect(code).toBe(1)
     },
     timeoutMs,
@@ -89,6 +90,21 @@ describe.concurrent('a process', () => {
     async () => {
       const { code, stderr } = await run('server --listen 127.0.0.1:0 --data /proc/layerlock/data')
       expect(stderr).toMatch(/^layerlock: data: \/proc\/layerlock\/data cannot be used: ENOENT/m)
+      expect(code).toBe(1)
+    },
+    timeoutMs,
+  )
+
+  test.each([
+    ['proxy', 'listen', `${good} --listen nowhere.invalid:0`],
+    ['proxy', 'peerListen', `${good} --peer-listen 192.0.2.1:0 --cluster-token-file FOLDER/token`],
+    ['proxy', 'adminListen', `${good} --admin-listen 192.0.2.1:0`],
+    ['up', 'serverListen', `${good} --server-listen 192.0.2.1:0`],
+  ])(
+    'of %s ends with 1 and says that %s has an address that is not this machine’s',
+    async (command, setting, flags) => {
+      const { code, stderr } = await run(`${command} ${flags} --insecure-listen`)
+      expect(stderr).toMatch(new RegExp(`^layerlock: ${setting}: cannot listen on .*:0 \\(.*E[A-Z]+`, 'm'))
       expect(code).toBe(1)
     },
     timeoutMs,
@@ -138,6 +154,9 @@ describe('a program that runs', () => {
       })
       await waitFor(() => messagesOf(up).includes('ready'), { what: 'layerlock to be ready', timeoutMs })
       const [, url] = /"name":"proxy","url":"([^"]+)"/.exec(up.stderr.text)!
+      expect((await stat(join(folder.path, 'up'))).mode & 0o777).toBe(0o700)
+      const [, peer] = /"name":"peer","url":"([^"]+)"/.exec(up.stderr.text)!
+      expect((await httpGet(`${peer}/peer/v1/blobs/${layer.digest}`)).status).toBe(401)
       const pulled = await httpGet(`${url}/v2/library/app/blobs/${layer.digest}?ns=docker.io`)
       expect(pulled).toMatchObject({ status: 200, digest: layer.digest })
       const [, server] = /"name":"server","url":"([^"]+)"/.exec(up.stderr.text)!

@@ -4,6 +4,7 @@ import { temporaryFolder, type TemporaryFolder } from '@layerlock/test-support'
 import { Command } from 'commander'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { createCommand, flag } from './commands/common-options.ts'
+import { repeatable } from './repeatable.ts'
 import { enabled, optional, required, type Settings, settingsOf } from './settings.ts'
 
 let folder: TemporaryFolder
@@ -24,7 +25,7 @@ function settingsFrom(...args: string[]): Settings {
   const command = createCommand('proxy', 'a proxy')
     .addOption(flag('--listen <host:port>', 'where', '127.0.0.1:5050'))
     .addOption(flag('--peer-listen <host:port>', 'where'))
-    .addOption(flag('--upstream <name=url...>', 'which'))
+    .addOption(repeatable(flag('--upstream <name=url>', 'which')))
     .addOption(flag('--fast', 'whether'))
     .addOption(flag('--max-keys <count>', 'how many'))
     .action(() => undefined)
@@ -112,25 +113,38 @@ test('tables of other commands are passed over', async () => {
 })
 
 test.each([
-  ['[proxy]\nlistne = "x:1"', 'proxy.listne: "x:1" is not allowed; expected one of'],
-  ['[proxy]\nconfig = "x"', 'proxy.config: "x" is not allowed'],
+  ['[proxy]\nlistne = "x:1"', 'proxy.listne: "…" is not allowed; expected one of'],
+  ['[proxy]\npassword = "secret"', 'proxy.password: "…" is not allowed; expected one of'],
+  ['[proxy]\nconfig = "x"', 'proxy.config: "…" is not allowed'],
   ['[proxy]\nlisten = 5050', 'proxy.listen: 5050 is not allowed; expected a string'],
   ['[proxy]\nmaxKeys = 1.5', 'proxy.maxKeys: 1.5 is not allowed; expected a string'],
   ['[proxy]\nfast = "true"', 'proxy.fast: "true" is not allowed; expected true or false'],
   ['[proxy]\nfast = 1', 'proxy.fast: 1 is not allowed; expected true or false'],
   ['[proxy]\nlisten = true', 'proxy.listen: true is not allowed; expected a string'],
-  ['[proxy]\nupstream = "a=http://a"', 'proxy.upstream: "a=http://a" is not allowed; expected a list'],
-  ['[proxy]\nupstream = [1]', 'proxy.upstream: ["…"] is not allowed; expected a list'],
-  ['proxy = "x"', 'proxy: "x" is not allowed; expected a table'],
-  ['[prxy]\nlisten = "x:1"', 'prxy: {"listen":"…"} is not allowed; expected one of proxy, server'],
-  ['[prxy.upstream.x]\npassword = "secret"', 'prxy: {"upstream":{"x":{"password":"…"}}} is not allowed; expected one'],
-  ['upstream = [{ password = "secret" }]', 'upstream: [{"password":"…"}] is not allowed'],
-  ['listen = "x:1"', 'listen: "x:1" is not allowed; expected one of proxy, server'],
+  ['[proxy]\nupstream = "a=http://a"', 'proxy.upstream: "…" is not allowed; expected a list'],
+  ['[proxy]\nupstream = [1]', 'proxy.upstream: "…" is not allowed; expected a list'],
+  ['proxy = "x"', 'proxy: "…" is not allowed; expected a table'],
+  ['[prxy]\nlisten = "x:1"', 'prxy: "…" is not allowed; expected one of proxy, server'],
+  ['[prxy.upstream.x]\npassword = "secret"', 'prxy: "…" is not allowed; expected one'],
+  ['upstream = [{ password = "secret" }]', 'upstream: "…" is not allowed'],
+  ['password = "secret"', 'password: "…" is not allowed; expected one of proxy, server'],
+  ['listen = "x:1"', 'listen: "…" is not allowed; expected one of proxy, server'],
   ['[proxy', 'config: '],
+  [
+    '[proxy]\nlisten = "a:1"\npassword = secret',
+    'toml" is not allowed; expected a TOML file that can be read (line 3, ',
+  ],
 ])('the file %j is refused', async (toml, message) => {
   await expect(settingsWith(toml)).rejects.toMatchObject({
     name: 'UsageError',
     message: expect.stringContaining(message),
+  })
+  await expect(settingsWith(toml)).rejects.toThrow(/^(?:(?!secret).)*$/s)
+})
+
+test('a flag that can be repeated takes one value at a time', () => {
+  expect(settingsFrom('--upstream', 'a=http://a', '--upstream', 'b=http://b')).toMatchObject({
+    upstream: ['a=http://a', 'b=http://b'],
   })
 })
 

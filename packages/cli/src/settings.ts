@@ -1,7 +1,8 @@
 import { readFileSync } from 'node:fs'
 import type { Command, Option } from 'commander'
-import { parse } from 'smol-toml'
-import { UsageError } from './usage-error.ts'
+import { parse, TomlError } from 'smol-toml'
+import { isRepeatable } from './repeatable.ts'
+import { HIDDEN, UsageError } from './usage-error.ts'
 
 /** A command's settings as text, by the names that the flags have in camel case. */
 export type Settings = Readonly<Record<string, string | readonly string[] | SettingsTable | undefined>>
@@ -32,7 +33,8 @@ export function settingsOf(command: Command): Settings {
     const setting = `${path}: ${command.name()}.${name}`
     if (option === undefined || name === 'config') {
       const names = [...known.keys()].filter((key) => key !== 'config').join(', ')
-      throw new UsageError(setting, value, `one of ${names}`)
+      // It may be a password that stands in the wrong place.
+      throw new UsageError(setting, HIDDEN, `one of ${names}`)
     }
     const source = command.getOptionValueSource(name)
     const read = readValue(setting, value, option)
@@ -79,15 +81,18 @@ function readTable(path: string, name: string, commands: readonly string[]): Rec
   try {
     document = parse(readFileSync(path, 'utf8'))
   } catch (error) {
-    throw new UsageError('config', path, `a TOML file that can be read (${(error as Error).message.split('\n')[0]})`)
+    // What follows shows what stands there, which may be a password.
+    const [reason] = (error as Error).message.split('\n')
+    const where = error instanceof TomlError ? `line ${error.line}, column ${error.column}: ` : ''
+    throw new UsageError('config', path, `a TOML file that can be read (${where}${reason})`)
   }
   const unknown = Object.keys(document).find((key) => !commands.includes(key))
   if (unknown !== undefined) {
-    throw new UsageError(`${path}: ${unknown}`, document[unknown], `one of ${commands.join(', ')}`)
+    throw new UsageError(`${path}: ${unknown}`, HIDDEN, `one of ${commands.join(', ')}`)
   }
   const table = document[name] ?? {}
   if (isTable(table)) return table
-  throw new UsageError(`${path}: ${name}`, table, 'a table')
+  throw new UsageError(`${path}: ${name}`, HIDDEN, 'a table')
 }
 
 /** A list can also be written as a table: `[proxy.upstream] "docker.io" = "https://…"`. */
@@ -96,7 +101,7 @@ function readValue(setting: string, value: unknown, option: Option): Settings[st
     if (typeof value === 'boolean') return String(value)
     throw new UsageError(setting, value, 'true or false')
   }
-  if (!option.variadic) {
+  if (!isRepeatable(option)) {
     if (typeof value === 'string') return value
     // What is a number anyway need not be quoted.
     if (Number.isSafeInteger(value) && /<(?:count|size)>/.test(option.flags)) return String(value)
@@ -104,7 +109,8 @@ function readValue(setting: string, value: unknown, option: Option): Settings[st
   }
   if (isTable(value)) return { setting, table: value }
   if (Array.isArray(value) && value.every((item) => typeof item === 'string')) return value
-  throw new UsageError(setting, value, 'a list of strings, or a table')
+  // A URL may have a password in it.
+  throw new UsageError(setting, HIDDEN, 'a list of strings, or a table')
 }
 
 /** Whether a value of the file is a table. */

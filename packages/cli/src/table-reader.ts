@@ -1,4 +1,5 @@
 import { readInput } from './input-file.ts'
+import { keyIn } from './key-in.ts'
 import { isTable } from './settings.ts'
 import { readCertificates } from './tls-files.ts'
 import { HIDDEN, UsageError } from './usage-error.ts'
@@ -27,11 +28,6 @@ export function readTable<Readers extends Readonly<Record<string, Reader<unknown
     return [key, reader(at, item)]
   })
   return Object.fromEntries(entries) as TableOf<Readers>
-}
-
-/** The name of a key in a table, as TOML would write it. */
-export function keyIn(setting: string, key: string): string {
-  return `${setting}.${/^[\w-]+$/.test(key) ? key : JSON.stringify(key)}`
 }
 
 /** A string that is not empty. */

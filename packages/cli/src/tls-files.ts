@@ -1,4 +1,5 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto'
+import { readFileSync } from 'node:fs'
 import type { ProxyTls } from '@layerlock/proxy'
 import { parseInput, readInput } from './input-file.ts'
 import { optional, type Settings } from './settings.ts'
@@ -36,8 +37,8 @@ export function readKeyPair(certFile: NamedFile, keyFile: NamedFile): KeyPair | 
   const { setting: certSetting, path: certPath } = certFile
   const { setting: keySetting, path: keyPath } = keyFile
   if (certPath === undefined && keyPath === undefined) return undefined
-  if (certPath === undefined) throw new UsageError(certSetting, undefined, `a file, because ${keySetting} is given`)
-  if (keyPath === undefined) throw new UsageError(keySetting, undefined, `a file, because ${certSetting} is given`)
+  if (certPath === undefined) throw missingBeside(certSetting, keyFile)
+  if (keyPath === undefined) throw missingBeside(keySetting, certFile)
   const cert = readInput(certSetting, certPath)
   const key = readInput(keySetting, keyPath)
   const parsedCert = parseInput(certSetting, certPath, 'a certificate as PEM', () => new X509Certificate(cert))
@@ -46,6 +47,17 @@ export function readKeyPair(certFile: NamedFile, keyFile: NamedFile): KeyPair | 
     throw new UsageError(keySetting, keyPath, `the key of the certificate in ${certSetting}, ${certPath}`)
   }
   return { cert, key }
+}
+
+/** One of the two is not given, and the other one may be no good either. */
+function missingBeside(setting: string, given: NamedFile): UsageError {
+  let also = ''
+  try {
+    readFileSync(given.path ?? '')
+  } catch (error) {
+    also = `, which cannot be read either (${(error as Error).message})`
+  }
+  return new UsageError(setting, undefined, `a file, because ${given.setting} is given${also}`)
 }
 
 /** Reads a file of one or more certificates, all of which are looked at. @throws {UsageError} */

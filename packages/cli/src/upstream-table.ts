@@ -1,4 +1,5 @@
 import { ANY_UPSTREAM, type CredentialOptions, type UpstreamOptions, type UpstreamTls } from '@layerlock/proxy'
+import { keyIn } from './key-in.ts'
 import {
   certificates,
   count,
@@ -7,7 +8,6 @@ import {
   hosts,
   httpUrl,
   jsonFile,
-  keyIn,
   oneOf,
   positiveDuration,
   programSuffix,

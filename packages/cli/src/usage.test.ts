@@ -66,11 +66,25 @@ describe('wrong usage ends with 2 and names what is wrong:', () => {
     [`proxy ${good} --admin-listen x`, 'adminListen: "x" is not allowed; expected HOST:PORT'],
     [`proxy ${good} --upstream nonsense`, 'upstream: "nonsense" is not allowed; expected NAME=URL'],
     [`proxy ${good} --upstream docker.io=http://b`, 'upstream: "docker.io" is not allowed; expected each name once'],
+    [`proxy ${good} --upstream ghcr.io=ftp://x`, 'upstream."ghcr.io": "ftp://x" is not allowed; expected an http'],
+    ['proxy --upstream docker.io=http://127.0.0.1:1 extra', 'too many arguments'],
     [`proxy ${good} --default-upstream ghcr.io`, 'defaultUpstream: "ghcr.io" is not allowed; expected one of'],
     [`proxy ${good} --tag-ttl 5`, 'tagTtl: "5" is not allowed; expected a duration'],
     [`proxy ${good} --drain 1000h`, 'drain: "1000h" is not allowed; expected a duration'],
     [`proxy ${good} --log-level loud`, 'logLevel: "loud" is not allowed; expected one of trace'],
     [`proxy ${good} --peer-listen 0.0.0.0:0`, 'clusterTokenFile: is missing; expected a token'],
+    [
+      `proxy ${good} --lock-server http://x --auth passthrough`,
+      'clusterTokenFile: is missing; expected a token, because without it everyone who reaches peerListen gets what auth = passthrough of the upstream docker.io keeps back',
+    ],
+    [
+      `proxy ${good} --lock-server http://x --users-file FOLDER/bcrypt`,
+      'clusterTokenFile: is missing; expected a token, because without it everyone who reaches peerListen gets what the list of users',
+    ],
+    [
+      `proxy ${good} --lock-server http://x --tls-cert FOLDER/certificate.pem --tls-key FOLDER/key.pem --client-ca FOLDER/certificate.pem`,
+      'clusterTokenFile: is missing; expected a token, because without it everyone who reaches peerListen gets what clientCa',
+    ],
     [`proxy ${good} --peer-advertise node-1`, 'peerAdvertise: "node-1" is not allowed; expected an http'],
     [`proxy ${good} --cluster-token-file FOLDER/empty`, 'expected a file with at least one token'],
     [`proxy ${good} --cluster-token-file FOLDER/none`, 'ENOENT'],
@@ -84,7 +98,7 @@ describe('wrong usage ends with 2 and names what is wrong:', () => {
       'lockTimeout: "0s" is not allowed; expected more than 0s',
     ],
     [`proxy ${good} --config FOLDER/none.toml`, 'config: '],
-    [`proxy ${good} --config FOLDER/typo.toml`, 'proxy.listne: "127.0.0.1:0" is not allowed; expected one of logLevel'],
+    [`proxy ${good} --config FOLDER/typo.toml`, 'proxy.listne: "…" is not allowed; expected one of logLevel'],
     [
       `proxy ${good} --listen 0.0.0.0:5050`,
       'listen: "0.0.0.0:5050" is not allowed; expected a loopback address, or TLS (--tls-cert and --tls-key), or --insecure-listen',
@@ -92,6 +106,10 @@ describe('wrong usage ends with 2 and names what is wrong:', () => {
     [`proxy ${good} --listen [::]:0`, 'listen: "[::]:0" is not allowed; expected a loopback address, or TLS'],
     [`up ${good} --listen 10.0.0.1:0`, 'listen: "10.0.0.1:0" is not allowed; expected a loopback address, or TLS'],
     [`proxy ${good} --tls-cert FOLDER/certificate.pem`, 'tlsKey: is missing; expected a file, because tlsCert'],
+    [
+      `proxy ${good} --tls-cert FOLDER/none`,
+      'tlsKey: is missing; expected a file, because tlsCert is given, which cannot be read either (ENOENT',
+    ],
     [`proxy ${good} --client-ca FOLDER/certificate.pem`, 'tlsCert: is missing; expected a file, because clientCa'],
     [
       `proxy ${good} --tls-cert FOLDER/certificate.pem --tls-key FOLDER/key.pem --client-ca FOLDER/key.pem`,

@@ -66,7 +66,7 @@ describe('parseUpstream()', () => {
   test.each(['', 'docker.io', '=http://x', 'Docker.io=http://x', 'a/b=http://x', 'docker.io=', 'docker.io=x'])(
     'refuses %j',
     (text) => {
-      expect(() => parseUpstream('upstream', text)).toThrow(/^upstream: /)
+      expect(() => parseUpstream('upstream', text)).toThrow(/^upstream(?:\."docker\.io")?: /)
     },
   )
 

@@ -1,4 +1,5 @@
 import { ANY_UPSTREAM } from '@layerlock/proxy'
+import { keyIn } from './key-in.ts'
 import { UsageError } from './usage-error.ts'
 
 /** Reads `HOST:PORT`; an IPv6 address stands in brackets. @throws {UsageError} */
@@ -25,7 +26,7 @@ export function parseUpstream(setting: string, text: string): { name: string; ur
   if (!isHost(name)) {
     throw new UsageError(setting, redact(text), 'NAME=URL, such as docker.io=https://registry-1.docker.io, or * alone')
   }
-  return { name, url: parseHttpUrl(setting, text.slice(equals + 1)) }
+  return { name, url: parseHttpUrl(keyIn(setting, name), text.slice(equals + 1)) }
 }
 
 /** Whether a text is a registry's host, with or without port. */

@@ -24,13 +24,15 @@ async function startNodes(registry: PrivateRegistry, other: string): Promise<Nod
     config,
     `[proxy.upstream."private.test"]\nurl = "${registry.upstream.url}"\nauth = "passthrough"\n\n${other}\n`,
   )
+  const tokenFile = join(folder, 'cluster-token')
+  await writeFile(tokenFile, 'the-token-of-the-cluster\n')
   const start = (node: string) =>
     startProxy({
       node,
       storeFolder: join(folder, node),
       lockServer: lockServer.url,
       upstreams: {},
-      args: ['--config', config, '--drain', '1s'],
+      args: ['--config', config, '--cluster-token-file', tokenFile, '--drain', '1s'],
     })
   const urls = [parts.use(await start('a')).url, parts.use(await start('b')).url]
   const running = parts.move()

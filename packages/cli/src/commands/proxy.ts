@@ -4,6 +4,7 @@ import {
   type LockServerOptions,
   type ProxyOptions,
   PullProxy,
+  readersAreLimitedBy,
   type UpstreamOptions,
 } from '@layerlock/proxy'
 import type { Command } from 'commander'
@@ -11,6 +12,7 @@ import { checkExposure } from '../exposure.ts'
 import { ensureFolder } from '../folder.ts'
 import { type CliLogger, createLogger } from '../logger.ts'
 import { isLoopback } from '../loopback.ts'
+import { repeatable } from '../repeatable.ts'
 import { type Rereadable, rereadAll } from '../reread.ts'
 import { serve, type Service } from '../serve.ts'
 import { optional, required, type Settings, settingsOf } from '../settings.ts'
@@ -28,9 +30,11 @@ export function addPullFlags(command: Command): Command {
     .addOption(flag('--listen <host:port>', 'where container clients connect; port 0 takes any', '127.0.0.1:5050'))
     .addOption(flag('--store <dir>', 'the folder of the blobs (required)'))
     .addOption(
-      flag(
-        '--upstream <name=url...>',
-        'a registry that may be pulled from, or * for all that are public; may be repeated (required)',
+      repeatable(
+        flag(
+          '--upstream <name=url>',
+          'a registry that may be pulled from, or * for all that are public; may be repeated (required)',
+        ),
       ),
     )
     .addOption(flag('--default-upstream <name>', 'the upstream of requests that name none'))
@@ -74,7 +78,7 @@ export function proxyCommand(): Command {
     .action(async (_options: unknown, command: Command) => {
       const settings = settingsOf(command)
       const logger = createLogger(required(settings, 'logLevel', 'a level'))
-      const options = { ...readProxyOptions(settings), lockServer: lockServerOptions(settings) }
+      const options = readClusterOptions(settings, readProxyOptions(settings))
       await serve(async (running) => [running.use(await startProxy(settings, options, logger))], logger)
     })
 }
@@ -109,7 +113,7 @@ function usersOf(proxy: PullProxy, settings: Settings): Rereadable {
   return { what: 'users', otherwise: 'those before stay', reread }
 }
 
-/** What the settings say of a proxy, but for its lock server. Starts nothing. @throws {UsageError} */
+/** What the settings say of a proxy on its own. Starts nothing. @throws {UsageError} */
 export function readProxyOptions(settings: Settings): ProxyOptions {
   const store = required(settings, 'store', 'a folder')
   const upstreams = readUpstreams(settings)
@@ -127,7 +131,7 @@ export function readProxyOptions(settings: Settings): ProxyOptions {
     store,
     upstreams,
     defaultUpstream: readDefaultUpstream(settings, upstreams),
-    ...readPeering(settings),
+    peerListen: { host: '127.0.0.1', port: 0 },
     adminListen: adminListen === undefined ? undefined : parseAddress('adminListen', adminListen),
     tagTtlMs: durationOf('tagTtl'),
     tagMaxStaleMs: durationOf('tagMaxStale'),
@@ -162,22 +166,28 @@ function readDefaultUpstream(settings: Settings, upstreams: readonly UpstreamOpt
   throw new UsageError('defaultUpstream', defaultUpstream, `one of the upstreams: ${names.join(', ')}`)
 }
 
-function readPeering(settings: Settings): Pick<ProxyOptions, 'peerListen' | 'peerAdvertise' | 'clusterToken'> {
-  const peerListen = parseAddress('peerListen', optional(settings, 'peerListen') ?? '127.0.0.1:0')
+/** Adds what the settings say of the lock server and the other nodes. @throws {UsageError} */
+function readClusterOptions(settings: Settings, proxy: ProxyOptions): ProxyOptions {
+  const peerListen = parseAddress('peerListen', required(settings, 'peerListen', 'HOST:PORT'))
+  const lockServer = lockServerOptions(settings)
   const tokenFile = optional(settings, 'clusterTokenFile')
   const clusterToken = tokenFile === undefined ? undefined : readTokens('clusterTokenFile', tokenFile)[0]?.token
   if (clusterToken === undefined && !isLoopback(peerListen.host)) {
-    throw new UsageError(
-      'clusterTokenFile',
-      undefined,
-      `a token, because peerListen ${peerListen.host} is not loopback`,
-    )
+    const allowed = `a token, because peerListen ${peerListen.host} is not loopback`
+    throw new UsageError('clusterTokenFile', undefined, allowed)
+  }
+  const limit = readersAreLimitedBy(proxy)
+  if (clusterToken === undefined && lockServer !== undefined && limit !== undefined) {
+    const allowed = `a token, because without it everyone who reaches peerListen gets what ${limit} keeps back`
+    throw new UsageError('clusterTokenFile', undefined, allowed)
   }
   const peerAdvertise = optional(settings, 'peerAdvertise')
   return {
+    ...proxy,
     peerListen,
     peerAdvertise: peerAdvertise === undefined ? undefined : parseHttpUrl('peerAdvertise', peerAdvertise).origin,
     clusterToken,
+    lockServer,
   }
 }
 

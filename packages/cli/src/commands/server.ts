@@ -1,5 +1,12 @@
 import { join } from 'node:path'
-import { type LegacyApiOptions, LockServer, type LockStore, MemoryLockStore, SqliteLockStore } from '@layerlock/server'
+import {
+  type LegacyApiOptions,
+  LockServer,
+  type LockServerOptions,
+  type LockStore,
+  MemoryLockStore,
+  SqliteLockStore,
+} from '@layerlock/server'
 import type { Command } from 'commander'
 import { ensureFolder } from '../folder.ts'
 import { type CliLogger, createLogger } from '../logger.ts'
@@ -77,7 +84,7 @@ export async function startServer(
     legacy: readLegacy(settings),
     logger: logger.child({ part: 'server' }),
   }
-  const server = await LockServer.start({ ...options, store: openStore(store) })
+  const server = await startOn(listen, { ...options, store: openStore(store) })
   const files: Rereadable[] = []
   if (tls !== undefined) files.push(certificateOf(server, settings))
   if (tokenFile !== undefined) files.push(tokensOf(server, tokenFile))
@@ -85,6 +92,17 @@ export async function startServer(
     urls: { server: server.url },
     reread: files.length === 0 ? undefined : () => rereadAll(files, logger),
     [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
+  }
+}
+
+/** @throws {Error} naming the setting, when its address is taken or not this machine's */
+async function startOn(setting: string, options: LockServerOptions): Promise<LockServer> {
+  try {
+    return await LockServer.start(options)
+  } catch (error) {
+    const { syscall, message } = error as NodeJS.ErrnoException
+    if (syscall !== 'listen' && syscall !== 'getaddrinfo') throw error
+    throw new Error(`${setting}: cannot listen on ${options.host}:${options.port} (${message})`, { cause: error })
   }
 }
 
@@ -117,12 +135,9 @@ function tokensOf(server: LockServer, path: string): Rereadable {
   return { what: 'tokens', otherwise: 'those before stay', reread }
 }
 
-/** The ids of live sessions are in the data folder: it is for this user alone. */
-const PRIVATE = 0o700
-
 function openStore(store: StoreChoice): LockStore {
   if (store.kind === 'memory') return new MemoryLockStore()
-  return SqliteLockStore.open(join(ensureFolder('data', store.folder, PRIVATE), 'layerlock.db'))
+  return SqliteLockStore.open(join(ensureFolder('data', store.folder), 'layerlock.db'))
 }
 
 /** What a server takes on, as far as the settings say. */

@@ -1,5 +1,7 @@
+import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
 import type { Command } from 'commander'
+import { ensureFolder } from '../folder.ts'
 import { createLogger } from '../logger.ts'
 import { serve } from '../serve.ts'
 import { required, settingsOf } from '../settings.ts'
@@ -17,14 +19,16 @@ export function upCommand(): Command {
       // All is looked at before anything is started.
       const options = readProxyOptions(settings)
       await serve(async (running) => {
-        const folder = join(required(settings, 'store', 'a folder'), 'lock-server')
+        // First, because the lock server's makes those above it readable for others.
+        const folder = join(ensureFolder('store', options.store), 'lock-server')
         const store = { kind: 'sqlite', folder } as const
         // The certificate is for the clients of the proxy; the two parts talk to each other within the machine.
         const ofServer = { ...settings, tlsCert: undefined, tlsKey: undefined }
         const server = running.use(await startServer(ofServer, { listen: 'serverListen', store }, logger))
-        const proxy = running.use(
-          await startProxy(settings, { ...options, lockServer: { url: server.urls['server']! } }, logger),
-        )
+        // There are no other nodes: nobody else has the token.
+        const clusterToken = randomBytes(32).toString('base64url')
+        const lockServer = { url: server.urls['server']! }
+        const proxy = running.use(await startProxy(settings, { ...options, lockServer, clusterToken }, logger))
         return [server, proxy]
       }, logger)
     })

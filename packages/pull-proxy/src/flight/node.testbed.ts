@@ -42,7 +42,7 @@ export async function startNode({ name, folder, coordinator, token }: NodeOption
   const fetcher = new BlobFetcher({ coordinator: coordinator ?? new SoloCoordinator(), peers, stats, logger, signal })
   const flights = new Flights(store, fetcher, logger)
   const app = createPeerApp({ flights: Promise.resolve(flights), stats, logger, token })
-  const endpoint = await listenOn(app, { host: '127.0.0.1', port: 0 })
+  const endpoint = await listenOn(app, { host: '127.0.0.1', port: 0 }, 'peerListen')
   const stop = async () => {
     stopping.abort(new Error('the node stops'))
     await flights.idle()

@@ -17,7 +17,7 @@ export async function startTestFace(options: Partial<ProxyOptions> = {}): Promis
   const behind = { upstreams: new Upstreams([]), logger } as unknown as PullAppOptions
   const face = new ClientFace({ upstreams: [], ...options }, behind)
   return {
-    url: await listenOn(face.app, options.listen ?? { host: '127.0.0.1', port: 0 }),
+    url: await listenOn(face.app, options.listen ?? { host: '127.0.0.1', port: 0 }, 'listen'),
     face,
     logger,
     async [Symbol.asyncDispose]() {

@@ -5,8 +5,8 @@ import { contentIdOf } from '../oci/content-id.ts'
 import type { Digest } from '../oci/digest.ts'
 import { parseReference } from '../oci/reference.ts'
 import type { ProxyStats } from '../status/proxy-stats.ts'
+import type { ResolvedTag } from '../tags/last-known-tags.ts'
 import type { TagResolver } from '../tags/tag-resolver.ts'
-import type { TagTarget } from '../upstream/registry-client.ts'
 import type { Target } from '../upstream/upstreams.ts'
 import { isNotModified } from './conditional.ts'
 import type { Manifest, ManifestCache } from './manifest-cache.ts'
@@ -44,13 +44,21 @@ export class ManifestHandler {
   async #answerTag(target: Target, tag: string, response: ServerResponse, signal: AbortSignal): Promise<void> {
     const { gate, tags } = this.#options
     const proof = await gate.admit(target, 'manifests', tag)
-    let resolved: TagTarget
+    let resolved: ResolvedTag
     let found: Found
     try {
       resolved = await tags.resolve(target, tag, proof, signal)
       gate.contains(target, resolved.digest)
       if (answeredNotModified(response, resolved.digest)) return
-      found = await this.#find(target, resolved.digest, resolved.size)
+      try {
+        found = await this.#find(target, resolved.digest, resolved.size)
+      } catch (failure) {
+        const again = await tags.resolveAnew(target, tag, { gone: resolved.digest, failure, signal })
+        if (again === undefined) throw failure
+        resolved = again
+        gate.contains(target, resolved.digest)
+        found = await this.#find(target, resolved.digest, resolved.size)
+      }
     } catch (error) {
       if (await this.#answerStale(target, tag, response, error)) return
       throw error

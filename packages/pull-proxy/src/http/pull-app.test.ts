@@ -2,7 +2,6 @@ import { readFile } from 'node:fs/promises'
 import {
   createImage,
   createLayer,
-  httpGet,
   type Image,
   type RegistryServer,
   startRegistryServer,
