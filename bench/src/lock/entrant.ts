@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import type { Contender } from './contender.ts'
 import type { Reading, Task } from './task.ts'
-import { WorkerProcess } from './worker-process.ts'
+import { startWorkerProcess, type WorkerProcess } from './worker-process.ts'
 
 interface EntrantOptions {
   readonly folder: string
@@ -34,7 +34,7 @@ export class Entrant implements AsyncDisposable {
   /** Has its user carry out a task. After a failure the next task gets a new process: this one may be at it still. */
   async run(task: Task): Promise<Reading> {
     const { name } = this.contender
-    this.#worker ??= await WorkerProcess.start({ name, url: this.#url, profileFolder: this.#profileFolder })
+    this.#worker ??= await startWorkerProcess({ name, url: this.#url, profileFolder: this.#profileFolder })
     try {
       const reading = await this.#worker.run(task)
       if (reading.isSpent === true) await this.#stopWorker()

@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Contender, StartedServer } from './contender.ts'
 import type { Measurement } from './results.ts'
-import { WorkerProcess } from './worker-process.ts'
+import { startWorkerProcess } from './worker-process.ts'
 
 /** For garbage to be collected and pages to be given back. */
 const SETTLE_MS = 1_500
@@ -21,7 +21,7 @@ export async function measureMemory(
       await using parts = new AsyncDisposableStack()
       parts.use(server.process)
       numbers['emptyBytes'] = await settledBytes(server)
-      const worker = parts.use(await WorkerProcess.start({ name: contender.name, url: server.url }))
+      const worker = parts.use(await startWorkerProcess({ name: contender.name, url: server.url }))
       const { numbers: filled } = await worker.run({ kind: 'fill', records })
       numbers['fillMs'] = filled?.['tookMs'] ?? Number.NaN
       numbers['fullBytes'] = await settledBytes(server)

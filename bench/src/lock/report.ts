@@ -1,4 +1,4 @@
-import Table from 'cli-table3'
+import { mebibytes, milliseconds, number, percent, quotient, renderTable } from '../table.ts'
 import { aimsOf, isReached } from './aims.ts'
 import { labelOf } from './contender.ts'
 import type { ContenderName } from './lock-user.ts'
@@ -15,7 +15,7 @@ interface ReportOptions {
 /** The table of one scenario, with its title. */
 export function tableOf(scenario: ScenarioName, options: ReportOptions): string {
   const [title, head, ...rows] = TABLES[scenario](options)
-  return render(title!, head!, rows)
+  return renderTable(title!.join(''), head!, rows)
 }
 
 /** The table of what is aimed at, and whether this run reached it. */
@@ -25,7 +25,7 @@ export function aimsTable(results: Results): string {
     const verdict = reached === undefined ? 'not measured' : reached ? 'holds' : 'does not hold'
     return [aim.text, aim.ratio === undefined ? '' : number(aim.ratio), `${aim.sign} ${aim.limit}`, verdict]
   })
-  return render(['Aims, on the SQLite store'], ['', 'ratio', 'aim', ''], rows)
+  return renderTable('Aims, on the SQLite store', ['', 'ratio', 'aim', ''], rows)
 }
 
 type Rows = readonly (readonly string[])[]
@@ -129,35 +129,6 @@ function failureOf(results: Results, scenario: string, variants: readonly string
   return failures.length === 0 ? [] : [`failed: ${failures[0]!.slice(0, 100)}`]
 }
 
-function render(title: readonly string[], head: readonly string[], rows: Rows): string {
-  const width = Math.max(head.length, ...rows.map((row) => row.length))
-  const padded = [...head, ...Array<string>(width - head.length).fill('')]
-  const colAligns = padded.map((_, index) => (index === 0 || index >= head.length ? 'left' : 'right'))
-  const table = new Table({ head: padded, colAligns, style: { head: [], border: [], compact: true } })
-  for (const row of rows) table.push([...row, ...Array<string>(width - row.length).fill('')])
-  return `\n${title.join('')}\n${table.toString()}\n`
-}
-
-function milliseconds(value: number | undefined): string {
-  return value === undefined ? '' : `${number(value)} ms`
-}
-
-function mebibytes(value: number | undefined): string {
-  return value === undefined ? '' : `${(value / 1024 ** 2).toFixed(0)} MiB`
-}
-
-function percent(value: number | undefined): string {
-  return value === undefined || Number.isNaN(value) ? '' : `${(value * 100).toFixed(0)} %`
-}
-
 function whole(value: number | undefined): string {
   return value === undefined ? '' : Math.round(value).toLocaleString('en')
-}
-
-function quotient(value: number | undefined, of: number | undefined): string {
-  return value === undefined || of === undefined ? '' : number(value / of)
-}
-
-function number(value: number): string {
-  return value >= 100 ? value.toFixed(0) : value >= 10 ? value.toFixed(1) : value.toFixed(2)
 }

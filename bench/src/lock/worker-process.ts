@@ -1,11 +1,8 @@
-import { type ChildProcess, fork } from 'node:child_process'
-import { once } from 'node:events'
+import { fork } from 'node:child_process'
 import { join } from 'node:path'
+import { TaskProcess } from '../task-process.ts'
 import type { ContenderName } from './lock-user.ts'
 import type { Reading, Task } from './task.ts'
-
-/** How long a task may take at the most, in milliseconds. */
-const TASK_TIMEOUT_MS = 120_000
 
 interface WorkerOptions {
   readonly name: ContenderName
@@ -13,60 +10,14 @@ interface WorkerOptions {
   readonly profileFolder?: string | undefined
 }
 
-interface Message {
-  readonly ready?: true
-  readonly reading?: Reading
-  readonly failure?: string
-}
-
 /** The process of one contender's user, seen from here. */
-export class WorkerProcess implements AsyncDisposable {
-  readonly #child: ChildProcess
+export type WorkerProcess = TaskProcess<Task, Reading>
 
-  private constructor(child: ChildProcess) {
-    this.#child = child
-  }
-
-  static async start({ name, url, profileFolder }: WorkerOptions): Promise<WorkerProcess> {
-    const profile = profileFolder === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profileFolder}`]
-    const child = fork(join(import.meta.dirname, 'worker.ts'), [name, url], {
-      execArgv: ['--expose-gc', ...profile],
-      env: { ...process.env, NODE_OPTIONS: '' },
-    })
-    const worker = new WorkerProcess(child)
-    await worker.#answer()
-    return worker
-  }
-
-  /** Has a task carried out. @throws Error with what it failed with */
-  async run(task: Task): Promise<Reading> {
-    const answer = this.#answer()
-    this.#child.send(task)
-    const { reading, failure } = await answer
-    if (reading === undefined) throw new Error(failure)
-    return reading
-  }
-
-  async #answer(): Promise<Message> {
-    const over = new AbortController()
-    const signal = AbortSignal.any([over.signal, AbortSignal.timeout(TASK_TIMEOUT_MS)])
-    try {
-      const ended = once(this.#child, 'exit', { signal }).then(([code]) => {
-        throw new Error(`the user's process ended with ${String(code)}`)
-      })
-      const [message] = (await Promise.race([once(this.#child, 'message', { signal }), ended])) as [Message]
-      return message
-    } finally {
-      over.abort()
-    }
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return
-    const exited = once(this.#child, 'exit')
-    this.#child.disconnect()
-    const kill = setTimeout(() => this.#child.kill('SIGKILL'), 5_000)
-    await exited
-    clearTimeout(kill)
-  }
+export function startWorkerProcess({ name, url, profileFolder }: WorkerOptions): Promise<WorkerProcess> {
+  const profile = profileFolder === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profileFolder}`]
+  const child = fork(join(import.meta.dirname, 'worker.ts'), [name, url], {
+    execArgv: ['--expose-gc', ...profile],
+    env: { ...process.env, NODE_OPTIONS: '' },
+  })
+  return TaskProcess.of(child, { name: "the user's process", timeoutMs: 120_000 })
 }

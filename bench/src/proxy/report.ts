@@ -1,4 +1,4 @@
-import Table from 'cli-table3'
+import { mebibytes, milliseconds, number, percent, quotient, renderTable } from '../table.ts'
 import { aimsOf, isReached } from './aims.ts'
 import type { Contender, ScenarioName } from './contender.ts'
 import type { Extent } from './options.ts'
@@ -19,7 +19,7 @@ type Rows = readonly (readonly string[])[]
 /** The table of one scenario, with its title. */
 export function tableOf(scenario: ScenarioName, options: ReportOptions): string {
   const [title, head, ...rows] = TABLES[scenario](options)
-  return render(title![0]!, head!, rows)
+  return renderTable(title![0]!, head!, rows)
 }
 
 /** The table of what is aimed at, and whether this run reached it. */
@@ -29,7 +29,7 @@ export function aimsTable(results: Results, extent: Extent): string {
     const verdict = reached === undefined ? 'not measured' : reached ? 'holds' : 'does not hold'
     return [aim.text, number(aim.value), `${aim.sign} ${aim.limit}`, verdict]
   })
-  return render('Aims', ['', '', 'aim', ''], rows)
+  return renderTable('Aims', ['', '', 'aim', ''], rows)
 }
 
 const TABLES: Readonly<Record<ScenarioName, (options: ReportOptions) => Rows>> = {
@@ -132,40 +132,4 @@ const TABLES: Readonly<Record<ScenarioName, (options: ReportOptions) => Rows>> =
 
 function taking(scenario: ScenarioName, contenders: readonly Contender[]): readonly Contender[] {
   return contenders.filter(({ scenarios }) => scenarios.includes(scenario))
-}
-
-function render(title: string, head: readonly string[], rows: Rows): string {
-  // A last column for failures, as long as there are some.
-  const filled = rows.map((row) => (row.length > head.length && row.at(-1) === '' ? row.slice(0, -1) : row))
-  const width = Math.max(head.length, ...filled.map((row) => row.length))
-  const padded = [...head, ...Array<string>(width - head.length).fill('')]
-  const colAligns = padded.map((_, index) => (index === 0 || index >= head.length ? 'left' : 'right'))
-  const table = new Table({ head: padded, colAligns, style: { head: [], border: [], compact: true } })
-  for (const row of filled) table.push([...row, ...Array<string>(width - row.length).fill('')].map(short))
-  return `\n${title}\n${table.toString()}\n`
-}
-
-function short(text: string): string {
-  return text.length > 100 ? `${text.slice(0, 100)}…` : text
-}
-
-function milliseconds(value: number | undefined): string {
-  return value === undefined ? '' : `${number(value)} ms`
-}
-
-function mebibytes(value: number | undefined): string {
-  return value === undefined ? '' : `${(value / 1024 ** 2).toFixed(0)} MiB`
-}
-
-function percent(value: number | undefined): string {
-  return value === undefined || Number.isNaN(value) ? '' : `${(value * 100).toFixed(0)} %`
-}
-
-function quotient(value: number | undefined, of: number | undefined): string {
-  return value === undefined || of === undefined ? '' : number(value / of)
-}
-
-function number(value: number | undefined): string {
-  if (value === undefined) return ''
-  return Math.abs(value) >= 100 ? value.toFixed(0) : Math.abs(value) >= 10 ? value.toFixed(1) : value.toFixed(2)
 }

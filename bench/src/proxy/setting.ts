@@ -9,7 +9,7 @@ import {
   startRegistryServer,
 } from '@layerlock/test-support'
 import type { Contender, StartedContender } from './contender.ts'
-import { LoadProcess } from './load/load-process.ts'
+import { type LoadProcess, startLoadProcess } from './load/load-process.ts'
 import type { BenchOptions } from './options.ts'
 import type { Results } from './results.ts'
 
@@ -37,7 +37,7 @@ export async function createSetting(
   const image = await createImage({ folder: join(folder, 'image'), layers: [blob] })
   const upstream = parts.use(await startRegistryServer())
   upstream.contents.addImage(image, { repository: REPOSITORY, tag: 'latest' })
-  const load = parts.use(await LoadProcess.start())
+  const load = parts.use(await startLoadProcess())
   const owned = parts.move()
   return { ...given, upstream, image, blob, load, [Symbol.asyncDispose]: () => owned.disposeAsync() }
 }

@@ -37,7 +37,7 @@ export interface FaultClient extends AsyncDisposable {
 }
 
 /** The longest that a pull may take, whatever goes wrong. */
-export const PULL_BOUND_MS = 60_000
+const PULL_BOUND_MS = 60_000
 
 /** Makes a client ready for pulls through a proxy. Some have a daemon, which all pulls share. */
 export async function createFaultClient(name: ClientName, proxyUrl: string): Promise<FaultClient> {

@@ -26,7 +26,7 @@ interface Refusal {
 }
 
 /** A request as upstream saw it: for the whole, or with `Range` for what comes after the bytes that had arrived. */
-export type Asked = 'whole' | 'rest'
+type Asked = 'whole' | 'rest'
 
 /** What upstream sees of the proxy during one pull, and what the client sees. */
 interface Expectation {

@@ -2,7 +2,7 @@ import type { Digest } from './digest.ts'
 
 declare const privateBrand: unique symbol
 /** Content of one upstream that nobody gets through another one: `registry.example/sha256:…`. */
-export type PrivateId = string & { readonly [privateBrand]: true }
+type PrivateId = string & { readonly [privateBrand]: true }
 
 /**
  * What content is known by, in the store, among flights, at the lock server and to peers. Content of upstreams that serve

@@ -21,6 +21,8 @@ export interface OciErrorOptions extends ErrorOptions {
   readonly retryAfterMs?: number | undefined
   /** What the client should answer with its credentials (`WWW-Authenticate`), with `UNAUTHORIZED`. */
   readonly challenge?: string | undefined
+  /** Whether asking again soon cannot help. Default: as the code says. */
+  readonly permanent?: boolean | undefined
 }
 
 /** An error that goes out to the client in the envelope of the distribution-spec ("Error Codes"). */
@@ -29,21 +31,23 @@ export class OciError extends Error {
   readonly code: OciErrorCode
   readonly retryAfterMs: number | undefined
   readonly challenge: string | undefined
+  /** Whether asking again soon, or by another node with the same credentials, cannot help. */
+  readonly permanent: boolean
 
-  constructor(code: OciErrorCode, message: string, { retryAfterMs, challenge, ...options }: OciErrorOptions = {}) {
+  constructor(
+    code: OciErrorCode,
+    message: string,
+    { retryAfterMs, challenge, permanent, ...options }: OciErrorOptions = {},
+  ) {
     super(message, options)
     this.code = code
     this.retryAfterMs = retryAfterMs
     this.challenge = challenge
+    this.permanent = permanent ?? (code !== 'UNKNOWN' && code !== 'TOOMANYREQUESTS')
   }
 
   get status(): number {
     return STATUS_OF_CODE[this.code]
-  }
-
-  /** Whether asking again soon, or by another node with the same credentials, cannot help. */
-  get permanent(): boolean {
-    return this.code !== 'UNKNOWN' && this.code !== 'TOOMANYREQUESTS'
   }
 
   /** The body of the answer. */
