@@ -88,6 +88,34 @@ describe('a tag', () => {
     },
   )
 
+  test('is answered with what it named last when upstream hangs, soon, and then at once', async () => {
+    const nodes = [await startProxy('a'), await startProxy('b'), await startProxy('c')]
+    await ask(nodes[0]!, 'manifests/latest')
+    registry.requests.clear()
+    registry.fault = () => ({ kind: 'hang' })
+    const stale = { status: 200, headers: { 'docker-content-digest': images[0]!.top.digest } }
+    expect(await Promise.all(nodes.map((node) => ask(node, 'manifests/latest')))).toMatchObject([stale, stale, stale])
+    expect(registry.requests.countOf()).toBe(1)
+    for (const node of nodes) expect(await ask(node, 'manifests/latest')).toMatchObject(stale)
+    expect(registry.requests.countOf()).toBe(1)
+    const { body } = await rawRequest(`${nodes[1]!.adminUrl}/metrics`)
+    expect(String(body)).toContain('layerlock_proxy_degraded 0')
+  })
+
+  test('is asked once more when the manifest that it was said to name is gone', async () => {
+    const [a, b] = [await startProxy('a', { tagTtlMs: 60_000 }), await startProxy('b', { tagTtlMs: 60_000 })]
+    expect((await ask(a, 'manifests/latest', 'HEAD')).status).toBe(200)
+    registry.contents.setTag('library/app', 'latest', images[1]!.top.digest)
+    registry.fault = ({ reference }) =>
+      reference === images[0]!.top.digest ? { kind: 'status', status: 404 } : undefined
+    await a[Symbol.asyncDispose]()
+    expect(await ask(b, 'manifests/latest')).toMatchObject({
+      status: 200,
+      headers: { 'docker-content-digest': images[1]!.top.digest },
+    })
+    expect(registry.requests.countOf({ method: 'HEAD', reference: 'latest' })).toBe(2)
+  })
+
   test('is answered with what it named last when the manifest that it names now cannot be had', async () => {
     const proxy = await startProxy('a')
     await ask(proxy, 'manifests/latest')
@@ -143,6 +171,23 @@ describe('a 429', () => {
       }
     }
     expect(registry.requests.all).toEqual([])
+  })
+
+  test('that never ends costs upstream a handful of requests, however many nodes ask, and clients a few seconds', async () => {
+    const nodes = await Promise.all(Array.from({ length: 20 }, (_, index) => startProxy(`n${index}`)))
+    registry.fault = () => ({ kind: 'status', status: 429 })
+    const one = `blobs/${images[0]!.blobs[0]!.digest}`
+    const answers = await Promise.all(nodes.map((node) => ask(node, one)))
+    expect(answers.map(({ status }) => status)).toEqual(nodes.map(() => 429))
+    expect(Number(answers[7]!.headers['retry-after'])).toBeGreaterThan(0)
+    expect(registry.requests.countOf()).toBeLessThanOrEqual(3)
+
+    // All of it different, so that no node answers for another.
+    registry.requests.clear()
+    const paths = nodes.map((_, index) => `blobs/sha256:${String(index).padStart(64, '0')}`)
+    const others = await Promise.all(nodes.map((node, index) => ask(node, paths[index]!)))
+    expect(others.map(({ status }) => status)).toEqual(nodes.map(() => 429))
+    expect(registry.requests.countOf()).toBeLessThanOrEqual(10)
   })
 
   test('with a short pause is not seen by clients', async () => {

@@ -182,6 +182,17 @@ describe('GET /v2/', () => {
     expect((await ask(proxy, '', alice)).status).toBe(200)
   })
 
+  test('leaves an upstream alone that wants no requests', async () => {
+    const proxy = await startProxy('a')
+    registry.fault = () => ({ kind: 'status', status: 429, headers: { 'Retry-After': '60' } })
+    for (let time = 0; time < 3; time++) {
+      const refused = await ask(proxy, '')
+      expect(refused.status).toBe(429)
+      expect(Number(refused.headers['retry-after'])).toBeGreaterThan(50)
+    }
+    expect(registry.requests.countOf()).toBe(1)
+  })
+
   test('says that this is a registry when upstream does not answer', async () => {
     const proxy = await startProxy('a')
     registry.fault = () => ({ kind: 'status', status: 503 })

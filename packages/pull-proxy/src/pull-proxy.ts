@@ -83,8 +83,7 @@ export class PullProxy implements AsyncDisposable {
     const coordinator = parts.use(
       await createCoordinator(options, options.peerAdvertise ?? advertisedUrl(peer), store, logger),
     )
-    const takePlace = coordinator.takePlace.bind(coordinator)
-    const upstreams = parts.use(createUpstreams(options, { stats, takePlace }))
+    const upstreams = parts.use(createUpstreams(options, { stats, coordinator }))
     const peers = parts.use(
       new PeerClient({ token, connectTimeoutMs: PEER_CONNECT_TIMEOUT_MS, idleTimeoutMs: PEER_IDLE_TIMEOUT_MS }),
     )
@@ -156,8 +155,9 @@ export class PullProxy implements AsyncDisposable {
   }
 }
 
-/** The longest time that any upstream's tags may be served without asking it, in milliseconds. */
+/** The longest time that any upstream's tags may be served without asking it, in milliseconds; pinned ones have no end. */
 function oldestTagMs({ upstreams, tagMaxStaleMs = DEFAULT_TAG_MAX_STALE_MS }: ProxyOptions): number {
+  if (upstreams.some(({ tags }) => tags?.policy === 'pin')) return Infinity
   return Math.max(...upstreams.map(({ tags }) => tags?.maxStaleMs ?? tagMaxStaleMs))
 }
 

@@ -7,6 +7,7 @@ export async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal)
   const aborted = Promise.withResolvers<never>()
   const abort = (): void => aborted.reject(signal.reason)
   signal.addEventListener('abort', abort, { once: true })
+  if (signal.aborted) abort()
   try {
     return await Promise.race([promise, aborted.promise])
   } finally {

@@ -46,7 +46,8 @@ describe('a tag that was pulled before, and is no longer fresh', () => {
     async (row) => {
       const { played, answer, asked, ask } = await play(row)
       expect({ asked, status: answer.status, digest: answer.digest }).toEqual({
-        asked: row.asked.length,
+        // One that says nothing has 3 s in all when there is an answer without it: a try, and the beginning of another.
+        asked: row.always?.kind === 'hang' ? 2 : row.asked.length,
         status: 200,
         digest: played.image.manifest.digest,
       })

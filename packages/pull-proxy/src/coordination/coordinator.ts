@@ -1,7 +1,7 @@
 import type { ContentId } from '../oci/content-id.ts'
 import type { OciError } from '../oci/oci-error.ts'
 import type { Peer } from '../relay/peer.ts'
-import type { Pause, Place } from '../upstream/request-gate.ts'
+import type { Place } from '../upstream/request-gate.ts'
 
 /** The right, and the duty, to fetch from upstream. Its methods never reject: coordination may fail, the fetch must not. */
 export interface Lead {
@@ -48,18 +48,25 @@ export interface CoordinationStatus {
 export interface Coordinator extends AsyncDisposable {
   /** @param group failures that concern this repository's credentials only are told within it */
   claim(id: ContentId, group: string): Claim
-  /** Does some work once for the cluster and shares its JSON result for a while; without coordination just does it. */
-  share<T>(key: string, work: () => Promise<T>, options: ShareOptions): Promise<Shared<T>>
-  /** Leaves a JSON value for the whole cluster, for a while. Never rejects. */
-  publish(key: string, value: unknown, retainMs: number): Promise<void>
+  /**
+   * Does some work once for the cluster and shares its JSON result for a while; without coordination just does it.
+   *
+   * @throws what the work throws, here or on another node; {@link OciError} `UNKNOWN` when another takes too long with it
+   */
+  share<T>(key: string, work: SharedWork<T>, options: ShareOptions): Promise<Shared<T>>
+  /** Leaves a JSON value for the whole cluster, for a while, unless what is there is better. Never rejects. */
+  publish(key: string, value: unknown, retainMs: number, unless?: (known: Shared<unknown>) => boolean): Promise<void>
   /** What was published or shared under a key last; undefined where there is nothing or nobody to ask. Never rejects. */
   lookUp(key: string): Promise<Shared<unknown> | undefined>
-  /** Takes one of the cluster's places for requests to an upstream. Rejects with the signal's reason only. */
-  takePlace(key: string, limit: number, signal: AbortSignal): Promise<Place | Pause>
+  /** Takes one of the cluster's places at an upstream. Rejects with the signal's reason only. */
+  takePlace(key: string, limit: number, signal: AbortSignal): Promise<Place>
   /** This node's store no longer has these. Never rejects. */
   withdraw(ids: readonly ContentId[]): Promise<void>
   status(): CoordinationStatus
 }
+
+/** @param isShared whether it is done for the cluster: otherwise others may do, or have done, the same */
+export type SharedWork<T> = (isShared: boolean) => Promise<T>
 
 /** A result, and how long ago it came about, in milliseconds. */
 export interface Shared<T> {
@@ -71,5 +78,7 @@ export interface ShareOptions {
   /** How long the result is shared with those who ask later, in milliseconds. */
   readonly retainMs: number
   readonly group: string
+  /** A result of others that is none of these is forgotten, and the work done again. Default: all are. */
+  readonly isGood?: ((value: unknown) => boolean) | undefined
   readonly signal: AbortSignal
 }

@@ -1,5 +1,12 @@
+import { LockError } from '@layerlock/client'
+
 /** How long, after it gave no answer, the lock server is not asked again, in milliseconds. */
 const PAUSE_MS = 5_000
+
+/** Whether an error means that the lock server is away: others concern one call, or what somebody else did. */
+export function isAway(error: unknown): boolean {
+  return error instanceof LockError && error.retryable
+}
 
 /** Whether the lock server is away, so that not each pull in turn waits for it, and how many pulls had to go without. */
 export class Degradation {

@@ -24,12 +24,12 @@ export interface LockClaimOptions {
   readonly lockTimeoutMs: number
 }
 
-/** The longest `Retry-After` that waiters sit out in the queue, in milliseconds; of a longer one they are told. */
-const MAX_SILENT_PAUSE_MS = 5_000
-
-/** How a failure is told to the others. Clients that hear nothing for long never recover, so a long pause is a refusal. */
+/**
+ * How a failure is told to the others. Who fails because upstream wants no requests for a while has waited in silence
+ * for as long as clients can; for those who wait with them it is a refusal too.
+ */
 export function failOptions({ permanent, retryAfterMs }: OciError): FailOptions {
-  return { permanent: permanent || (retryAfterMs ?? 0) > MAX_SILENT_PAUSE_MS, retryAfterMs }
+  return { permanent: permanent || retryAfterMs !== undefined, retryAfterMs }
 }
 
 /** The other way round: a failure that another node has told. */

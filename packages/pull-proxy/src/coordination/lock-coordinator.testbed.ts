@@ -7,21 +7,31 @@ export interface TestCoordinatorOptions {
   readonly onSession?: ((id: string) => void) | undefined
   readonly resume?: string | undefined
   readonly lockTimeoutMs?: number | undefined
+  readonly maxShareWaitMs?: number | undefined
+  readonly sessionTtlMs?: number | undefined
 }
 
 /** The coordinator of a node, connected, with its peer API at `http://<node>:1`. */
 export async function connectCoordinator(
   url: string,
   node: string,
-  { contents = [], onSession = () => undefined, resume, lockTimeoutMs = 1_000 }: TestCoordinatorOptions = {},
+  {
+    contents = [],
+    onSession = () => undefined,
+    resume,
+    lockTimeoutMs = 1_000,
+    maxShareWaitMs,
+    sessionTtlMs = 2_000,
+  }: TestCoordinatorOptions = {},
 ): Promise<LockCoordinator> {
   const coordinator = new LockCoordinator({
     url,
     node,
     endpoint: `http://${node}:1`,
     token: undefined,
-    sessionTtlMs: 2_000,
+    sessionTtlMs,
     lockTimeoutMs,
+    maxShareWaitMs,
     resume,
     onSession,
     contents: () => contents,

@@ -1,13 +1,13 @@
-import { LockClient, LockError, LockFailedError } from '@layerlock/client'
+import { LockClient, LockError, LockFailedError, LockTimeoutError } from '@layerlock/client'
 import type { FastifyBaseLogger } from 'fastify'
 import type { ContentId } from '../oci/content-id.ts'
 import { OciError } from '../oci/oci-error.ts'
-import type { Pause, Place } from '../upstream/request-gate.ts'
-import type { Claim, CoordinationStatus, Coordinator, Shared, ShareOptions } from './coordinator.ts'
+import { NO_PLACE, type Place } from '../upstream/request-gate.ts'
+import type { Claim, CoordinationStatus, Coordinator, Shared, SharedWork, ShareOptions } from './coordinator.ts'
 import { CopyAnnouncer } from './copy-announcer.ts'
-import { Degradation } from './degradation.ts'
+import { Degradation, isAway } from './degradation.ts'
 import { failOptions, LockClaim, toldError } from './lock-claim.ts'
-import { NO_PLACE, takeLockPlace } from './lock-place.ts'
+import { takeLockPlace } from './lock-place.ts'
 
 export interface LockCoordinatorOptions {
   readonly url: string
@@ -17,6 +17,8 @@ export interface LockCoordinatorOptions {
   readonly endpoint: string
   readonly sessionTtlMs: number
   readonly lockTimeoutMs: number
+  /** How long another node may take for work that is shared, in milliseconds; then it is given up here. Default 10,000. */
+  readonly maxShareWaitMs?: number | undefined
   /** The session of this proxy's last life. */
   readonly resume: string | undefined
   /** Told of each new session's id, to be kept for the next life. */
@@ -28,7 +30,6 @@ export interface LockCoordinatorOptions {
 
 /** How long the session outlives the process: its connection's end is noticed at once, its words may still come. */
 const DISCONNECT_GRACE_MS = 1_000
-/** How long another node may take for work that is shared, in milliseconds; then this one does it itself. */
 const MAX_SHARE_WAIT_MS = 10_000
 
 /** Coordination through a lock server. */
@@ -79,13 +80,14 @@ export class LockCoordinator implements Coordinator {
     })
   }
 
-  async share<T>(key: string, work: () => Promise<T>, { retainMs, group, signal }: ShareOptions): Promise<Shared<T>> {
+  async share<T>(key: string, work: SharedWork<T>, options: ShareOptions): Promise<Shared<T>> {
+    const { retainMs, group, isGood: verify, signal } = options
     if (this.#degradation.isOpen()) return this.#alone(work)
     let ours: OciError | undefined
     let done: { readonly value: T } | undefined
     const told = async (lease: { fail(e: OciError, o: object): Promise<void> }) => {
       try {
-        const value = await work()
+        const value = await work(true)
         done = { value }
         return value
       } catch (error) {
@@ -99,8 +101,8 @@ export class LockCoordinator implements Coordinator {
     try {
       // Within the time for one answer, which a long poll has not.
       await this.#locks.poll(key, { signal })
-      const options = { retainMs, group, signal, timeoutMs: MAX_SHARE_WAIT_MS }
-      const { value, ageMs } = await this.#locks.once(key, told, options)
+      const once = { retainMs, group, signal, timeoutMs: this.#options.maxShareWaitMs ?? MAX_SHARE_WAIT_MS, verify }
+      const { value, ageMs } = await this.#locks.once(key, told, once)
       this.#degradation.recovered()
       return { value, ageMs }
     } catch (error) {
@@ -109,17 +111,28 @@ export class LockCoordinator implements Coordinator {
       signal.throwIfAborted()
       if (ours !== undefined || !(error instanceof LockError)) throw ours ?? error
       if (error instanceof LockFailedError) throw toldError(error.error, error.retryAfterMs)
-      this.#options.logger.warn({ err: error, key }, 'the lock server does not answer; going on without it')
-      this.#degradation.failed()
+      // Someone works on it. Each node that did the same beside would ask an upstream that is slow already.
+      if (error instanceof LockTimeoutError) {
+        throw new OciError('UNKNOWN', 'another node is still asking upstream', { cause: error })
+      }
+      this.#options.logger.warn({ err: error, key }, 'the lock server is of no help; going on without it')
+      if (isAway(error)) this.#degradation.failed()
       return this.#alone(work)
     }
   }
 
-  async publish(key: string, value: unknown, retainMs: number): Promise<void> {
+  async publish(
+    key: string,
+    value: unknown,
+    retainMs: number,
+    unless: (known: Shared<unknown>) => boolean = () => false,
+  ): Promise<void> {
     if (this.#degradation.isOpen()) return
     const timeoutMs = this.#options.lockTimeoutMs
     try {
       await using lease = await this.#locks.acquire(key, { timeoutMs })
+      const known = await this.#read(key)
+      if (known !== undefined && unless(known)) return
       await lease.complete({ value, retainMs })
     } catch (error) {
       this.#options.logger.debug({ err: error, key }, 'a value could not be published')
@@ -129,15 +142,14 @@ export class LockCoordinator implements Coordinator {
   async lookUp(key: string): Promise<Shared<unknown> | undefined> {
     if (this.#degradation.isOpen()) return undefined
     try {
-      const { outcome } = await this.#locks.poll(key, { signal: AbortSignal.timeout(this.#options.lockTimeoutMs) })
-      return outcome === undefined ? undefined : { value: outcome.value, ageMs: outcome.ageMs }
+      return await this.#read(key)
     } catch (error) {
       this.#options.logger.debug({ err: error, key }, 'a value could not be looked up')
       return undefined
     }
   }
 
-  async takePlace(key: string, limit: number, signal: AbortSignal): Promise<Place | Pause> {
+  async takePlace(key: string, limit: number, signal: AbortSignal): Promise<Place> {
     if (this.#degradation.isOpen()) return NO_PLACE
     const { lockTimeoutMs, logger } = this.#options
     const parts = { locks: this.#locks, degradation: this.#degradation, lockTimeoutMs, logger }
@@ -157,9 +169,21 @@ export class LockCoordinator implements Coordinator {
     await this.#locks.close()
   }
 
-  async #alone<T>(work: () => Promise<T>): Promise<Shared<T>> {
+  async #alone<T>(work: SharedWork<T>): Promise<Shared<T>> {
     this.#degradation.countPull()
-    return { value: await work(), ageMs: 0 }
+    return { value: await work(false), ageMs: 0 }
+  }
+
+  async #read(key: string): Promise<Shared<unknown> | undefined> {
+    const timeout = AbortSignal.timeout(this.#options.lockTimeoutMs)
+    try {
+      const { outcome } = await this.#locks.poll(key, { signal: timeout })
+      return outcome === undefined ? undefined : { value: outcome.value, ageMs: outcome.ageMs }
+    } catch (error) {
+      // So that not each request in turn waits for it.
+      if (timeout.aborted || isAway(error)) this.#degradation.failed()
+      throw error
+    }
   }
 
   #onSession({ id }: { readonly id: string }): void {

@@ -1,7 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Place } from '../upstream/request-gate.ts'
-import type { Claim, ClaimAnswer, Coordinator, CoordinationStatus, Shared } from './coordinator.ts'
-import { NO_PLACE } from './lock-place.ts'
+import { NO_PLACE, type Place } from '../upstream/request-gate.ts'
+import type { Claim, ClaimAnswer, Coordinator, CoordinationStatus, Shared, SharedWork } from './coordinator.ts'
 
 /** A coordinator that answers what a test tells it to, and keeps what it was told. */
 export class ScriptedCoordinator implements Coordinator {
@@ -60,8 +59,8 @@ export class ScriptedCoordinator implements Coordinator {
     }
   }
 
-  async share<T>(_key: string, work: () => Promise<T>): Promise<Shared<T>> {
-    return { value: await work(), ageMs: 0 }
+  async share<T>(_key: string, work: SharedWork<T>): Promise<Shared<T>> {
+    return { value: await work(true), ageMs: 0 }
   }
 
   publish(): Promise<void> {

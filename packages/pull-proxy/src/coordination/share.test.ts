@@ -79,6 +79,56 @@ describe('share()', () => {
     expect(await b.share('tag/x', () => Promise.resolve('found'), options)).toMatchObject({ value: 'found' })
   })
 
+  test('gives up work that another node takes too long for, and does not do it too', async () => {
+    const [a, b] = [await startNode('a'), await startNode('b', { maxShareWaitMs: 100 })]
+    const gate = Promise.withResolvers<string>()
+    const working = Promise.withResolvers<void>()
+    const slow = () => {
+      working.resolve()
+      return gate.promise
+    }
+    const first = a.share('tag/x', slow, options)
+    await working.promise
+    let runs = 0
+    const failure = await failureOf(b.share('tag/x', () => Promise.resolve(++runs), options))
+    expect(failure).toMatchObject({ code: 'UNKNOWN', message: 'another node is still asking upstream' })
+    expect(runs).toBe(0)
+    expect(b.status()).toEqual({ degradedPulls: 0, degraded: false })
+    gate.resolve('found')
+    await first
+  })
+
+  test('tells all who wait at once of a failure that names a time to come back', async () => {
+    const nodes = await Promise.all(['a', 'b', 'c', 'd'].map((node) => startNode(node)))
+    let runs = 0
+    const fail = async () => {
+      runs++
+      await sleep(50)
+      throw new OciError('UNKNOWN', 'upstream is away', { retryAfterMs: 1_000 })
+    }
+    const failures = await Promise.all(nodes.map((node) => failureOf(node.share('tag/x', fail, options))))
+    expect(failures.map((failure) => (failure as Error).message)).toEqual(nodes.map(() => 'upstream is away'))
+    expect(runs).toBe(1)
+  })
+
+  test('forgets a result that is no good, once for all who find that', async () => {
+    const nodes = [await startNode('a'), await startNode('b'), await startNode('c')]
+    let runs = 0
+    const work = () => Promise.resolve(++runs)
+    const isGood = (value: unknown) => value !== 1
+    await nodes[0]!.share('tag/x', work, options)
+    const results = await Promise.all(nodes.map((node) => node.share('tag/x', work, { ...options, isGood })))
+    expect(results.map(({ value }) => value)).toEqual([2, 2, 2])
+  })
+
+  test('tells the work whether it is done for the cluster', async () => {
+    const a = await startNode('a', { lockTimeoutMs: 200 })
+    const work = (isShared: boolean) => Promise.resolve(isShared)
+    expect((await a.share('tag/x', work, options)).value).toBe(true)
+    await server[Symbol.asyncDispose]()
+    expect((await a.share('tag/y', work, options)).value).toBe(false)
+  })
+
   test('does the work without the lock server, and counts that', async () => {
     const a = await startNode('a', { lockTimeoutMs: 200 })
     await server[Symbol.asyncDispose]()

@@ -36,3 +36,27 @@ test('share() does the work again after a failure', async () => {
   await expect(solo.share('a', () => Promise.reject(new Error('upstream failed')), share)).rejects.toThrow('upstream')
   expect(await solo.share('a', () => Promise.resolve('found'), share)).toMatchObject({ value: 'found' })
 })
+
+test('share() passes a failure on to its own group only, and others do their own work', async () => {
+  const solo = new SoloCoordinator()
+  const fail = () => Promise.reject(new Error('not for alice'))
+  const results = await Promise.allSettled([
+    solo.share('a', fail, share),
+    solo.share('a', () => Promise.resolve('mine'), share),
+    solo.share('a', () => Promise.resolve('bob’s'), { ...share, group: 'bob' }),
+    solo.share('a', () => Promise.resolve('bob’s too'), { ...share, group: 'bob' }),
+  ])
+  const failed = { status: 'rejected', reason: { message: 'not for alice' } }
+  const done = { status: 'fulfilled', value: { value: 'bob’s' } }
+  expect(results).toMatchObject([failed, failed, done, done])
+})
+
+test('share() does the work again when its result is no good', async () => {
+  const solo = new SoloCoordinator()
+  let runs = 0
+  const work = () => Promise.resolve(++runs)
+  await solo.share('a', work, share)
+  const isGood = (value: unknown) => value !== 1
+  expect(await solo.share('a', work, { ...share, isGood })).toMatchObject({ value: 2 })
+  expect(await solo.share('a', work, share)).toMatchObject({ value: 2 })
+})

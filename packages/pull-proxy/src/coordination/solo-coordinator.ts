@@ -1,6 +1,5 @@
-import type { Place } from '../upstream/request-gate.ts'
-import type { Claim, CoordinationStatus, Coordinator, Lead, Shared, ShareOptions } from './coordinator.ts'
-import { NO_PLACE } from './lock-place.ts'
+import { NO_PLACE, type Place } from '../upstream/request-gate.ts'
+import type { Claim, CoordinationStatus, Coordinator, Lead, Shared, SharedWork, ShareOptions } from './coordinator.ts'
 
 const LEAD: Lead = {
   completed: () => Promise.resolve(),
@@ -19,6 +18,8 @@ const CLAIM: Claim = {
 
 interface Result {
   readonly value: Promise<unknown>
+  /** Whose failure it would be. */
+  readonly group: string
   atMs: number
   untilMs: number
 }
@@ -35,13 +36,21 @@ export class SoloCoordinator implements Coordinator {
     return CLAIM
   }
 
-  async share<T>(key: string, work: () => Promise<T>, { retainMs }: ShareOptions): Promise<Shared<T>> {
-    const known = this.#results.get(key)
-    if (known !== undefined && performance.now() < known.untilMs) {
-      const value = (await known.value) as T
-      return { value, ageMs: Math.max(0, performance.now() - known.atMs) }
+  async share<T>(key: string, work: SharedWork<T>, options: ShareOptions): Promise<Shared<T>> {
+    const { retainMs, group, isGood = () => true } = options
+    for (;;) {
+      const known = this.#results.get(key)
+      if (known === undefined || performance.now() >= known.untilMs) break
+      try {
+        const value = (await known.value) as T
+        if (isGood(value)) return { value, ageMs: Math.max(0, performance.now() - known.atMs) }
+        if (this.#results.get(key) === known) this.#results.delete(key)
+      } catch (error) {
+        // Of others it says nothing, and they do their own work.
+        if (known.group === group) throw error
+      }
     }
-    const result: Result = { value: work(), atMs: Infinity, untilMs: Infinity }
+    const result: Result = { value: work(false), group, atMs: Infinity, untilMs: Infinity }
     this.#keep(key, result)
     try {
       const value = (await result.value) as T
@@ -49,7 +58,7 @@ export class SoloCoordinator implements Coordinator {
       result.untilMs = result.atMs + retainMs
       return { value, ageMs: 0 }
     } catch (error) {
-      this.#results.delete(key)
+      if (this.#results.get(key) === result) this.#results.delete(key)
       throw error
     }
   }

@@ -131,6 +131,19 @@ test('fillFromUpstream() goes on when a part is shorter than was asked for', asy
   expect(ranges(filled)[2]).toBe(`bytes=${sizeBytes - 50_000}-`)
 })
 
+test('fillFromUpstream() gives up after three tries in a row that bring next to nothing', async () => {
+  const filled = await fill(() => ({ kind: 'cut', afterBytes: 1_000 }))
+  expect(filled.error).toMatchObject({ code: 'UNKNOWN' })
+  expect(filled.flight.written).toBeGreaterThan(0)
+  expect(filled.registry.requests.countOf()).toBe(3)
+})
+
+test('fillFromUpstream() sits out no more than some seconds of pauses in all', async () => {
+  const filled = await fill(() => ({ kind: 'status', status: 429 }))
+  expect(filled.error).toMatchObject({ code: 'TOOMANYREQUESTS', retryAfterMs: 4_000 })
+  expect(filled.registry.requests.countOf()).toBe(2)
+})
+
 test('fillFromUpstream() gives up after three tries in a row that bring nothing', async () => {
   const filled = await fill(() => ({ kind: 'cut' }))
   expect(filled.error).toMatchObject({ code: 'UNKNOWN' })

@@ -5,7 +5,7 @@ import type { ProxyStats, ReceivedFrom } from '../status/proxy-stats.ts'
 import { describe } from '../upstream/http-exchange.ts'
 import { StoreWriteError } from '../content/store-write-error.ts'
 import { batches } from './batches.ts'
-import { DEFAULT_PAUSE_MS, MAX_SILENT_PAUSE_MS } from '../upstream/request-gate.ts'
+import { Patience } from '../upstream/pauses.ts'
 import type { FetchRequest } from './fetch-request.ts'
 import type { Flight } from './flight.ts'
 import { pause } from '../pause.ts'
@@ -17,6 +17,8 @@ export interface FillContext {
 }
 
 const FIRST_PAUSE_MS = 200
+/** What counts as getting further, in bytes: one byte a connection would take for ever, and upstream a connection each. */
+const MIN_PROGRESS_BYTES = 16 * 1024
 
 /**
  * Fills a flight from upstream, from where it is to its end. A connection that breaks off is taken up again with
@@ -27,16 +29,19 @@ const FIRST_PAUSE_MS = 200
 export async function fillFromUpstream(flight: Flight, request: FetchRequest, context: FillContext): Promise<void> {
   const { signal, logger } = context
   const doubted = new Set<number>()
+  const patience = new Patience()
+  let before = flight.written
   for (let fruitless = 0; ;) {
-    const before = flight.written
     try {
-      await fillOnce(flight, request, { ...context, doubted })
+      await fillOnce(flight, request, { ...context, doubted, patience })
       return
     } catch (error) {
       signal.throwIfAborted()
       if (isRefusal(error) && request.refused?.() === true) continue
-      if (!isWorthAnotherTry(error)) throw error
-      fruitless = flight.written > before ? 0 : fruitless + 1
+      if (!isWorthAnotherTry(error, patience)) throw error
+      const hasProgressed = flight.written >= before + MIN_PROGRESS_BYTES
+      fruitless = hasProgressed ? 0 : fruitless + 1
+      if (hasProgressed || flight.written < before) before = flight.written
       if (fruitless >= request.upstream.retries) throw error
       logger.warn({ digest: flight.digest, at: flight.written, err: error }, 'upstream failed; trying again')
       await pause(Math.random() * FIRST_PAUSE_MS * 2 ** fruitless, signal)
@@ -50,23 +55,23 @@ function isRefusal(error: unknown): boolean {
 }
 
 /** A short pause that upstream wants is sat out before the next request, by all of them. */
-function isWorthAnotherTry(error: unknown): boolean {
-  if (!(error instanceof OciError)) return false
-  if (error.code === 'TOOMANYREQUESTS') return (error.retryAfterMs ?? DEFAULT_PAUSE_MS) <= MAX_SILENT_PAUSE_MS
-  return error.code === 'UNKNOWN'
+function isWorthAnotherTry(error: unknown, patience: Patience): boolean {
+  if (!(error instanceof OciError) || error.permanent) return false
+  return error.code !== 'TOOMANYREQUESTS' || (error.retryAfterMs ?? 0) <= patience.leftMs
 }
 
 interface FillOnceContext extends FillContext {
   /** Sizes that upstream has named once although the manifest says another one. */
   readonly doubted: Set<number>
+  readonly patience: Patience
 }
 
 async function fillOnce(flight: Flight, request: FetchRequest, context: FillOnceContext): Promise<void> {
-  const { stats, signal, doubted } = context
+  const { stats, signal, doubted, patience } = context
   if (flight.total !== undefined && flight.written === flight.total) return
   const { upstream, kind, knownSize = flight.total } = request
   const content = { kind, digest: flight.digest }
-  const opened = await upstream.open(request, content, { offset: flight.written, knownSize, signal })
+  const opened = await upstream.open(request, content, { offset: flight.written, knownSize, patience, signal })
   try {
     const { size } = opened
     // Readers are told the size at once, so upstream must say it twice; then it may be the manifest that is wrong.

@@ -18,8 +18,8 @@ afterEach(async () => {
 
 test('keeps what a tag named last over a restart', async () => {
   const ledger = await TagLedger.open(folder.path, 60_000)
-  await ledger.record('docker.io/library/app:latest', { ...target, size: 4 })
-  await ledger.record('docker.io/library/app:latest', target)
+  await ledger.record('docker.io/library/app:latest', { ...target, size: 4 }, Date.now())
+  await ledger.record('docker.io/library/app:latest', target, Date.now())
   const again = await TagLedger.open(folder.path, 60_000)
   expect(await again.lookUp('docker.io/library/app:latest')).toMatchObject({ target })
   expect(await again.lookUp('docker.io/library/app:other')).toBeUndefined()
@@ -28,8 +28,8 @@ test('keeps what a tag named last over a restart', async () => {
 
 test('removes what is too old for anyone, and what was left half-written', async () => {
   const ledger = await TagLedger.open(folder.path, 60_000)
-  await ledger.record('old', target)
-  await ledger.record('new', target)
+  await ledger.record('old', target, Date.now())
+  await ledger.record('new', target, Date.now())
   const files = await readdir(folder.path)
   const contents = await Promise.all(files.map((file) => readFile(join(folder.path, file), 'utf8')))
   const old = files[contents.findIndex((text) => text.includes('"old"'))]!
@@ -51,7 +51,7 @@ test.each([
   '{"name":"x","digest":"sha256:../../y","size":1,"mediaType":"m","resolvedAtMs":1}',
 ])('a damaged file is none: %j', async (text) => {
   const ledger = await TagLedger.open(folder.path, 60_000)
-  await ledger.record('x', target)
+  await ledger.record('x', target, Date.now())
   const [file] = await readdir(folder.path)
   await writeFile(join(folder.path, file!), text)
   expect(await ledger.lookUp('x')).toBeUndefined()
@@ -59,7 +59,7 @@ test.each([
 
 test('a clock that was set back makes nothing younger than new', async () => {
   const ledger = await TagLedger.open(folder.path, 60_000)
-  await ledger.record('x', target)
+  await ledger.record('x', target, Date.now())
   const [file] = await readdir(folder.path)
   const path = join(folder.path, file!)
   const entry = JSON.parse(await readFile(path, 'utf8')) as object

@@ -33,13 +33,13 @@ export class TagLedger {
     return new TagLedger(folder)
   }
 
-  /** @throws when it cannot be written */
-  async record(name: string, target: TagTarget): Promise<void> {
+  /** @param resolvedAtMs when upstream said so, as `Date.now()`. @throws when it cannot be written */
+  async record(name: string, target: TagTarget, resolvedAtMs: number): Promise<void> {
     const path = this.#pathOf(name)
     const temporary = `${path}.${randomUUID()}`
     const { digest, size, mediaType } = target
     try {
-      await writeFile(temporary, JSON.stringify({ name, digest, size, mediaType, resolvedAtMs: Date.now() }), {
+      await writeFile(temporary, JSON.stringify({ name, digest, size, mediaType, resolvedAtMs }), {
         flag: 'wx',
       })
       await rename(temporary, path)

@@ -13,11 +13,14 @@ import type { Coordinator } from '../coordination/coordinator.ts'
 import { connectCoordinator } from '../coordination/lock-coordinator.testbed.ts'
 import { ScriptedCoordinator } from '../coordination/scripted-coordinator.testbed.ts'
 import { SoloCoordinator } from '../coordination/solo-coordinator.ts'
-import { OciError } from '../oci/oci-error.ts'
+import type { Digest } from '../oci/digest.ts'
+import { OciError, type OciErrorCode } from '../oci/oci-error.ts'
 import { parseRepository } from '../oci/repository.ts'
+import { failureOf } from '../failure-of.testbed.ts'
 import { createTestLogger } from '../test-logger.testbed.ts'
 import { createRegistryClient } from '../upstream/registry-client.testbed.ts'
 import type { TagPolicy } from '../upstream/upstream-options.ts'
+import type { ResolvedTag } from './last-known-tags.ts'
 import { TagLedger } from './tag-ledger.ts'
 import { TagResolver } from './tag-resolver.ts'
 
@@ -49,19 +52,22 @@ async function startResolver(
   coordinator: Coordinator,
   tags: Partial<TagPolicy> = {},
   ledger = `${nodes++}`,
-  maxAskingMs?: number,
+  times: { maxAskingMs?: number; maxAskingIfKnownMs?: number } = {},
 ) {
   const policy = { policy: 'ttl', ttlMs: 60_000, maxStaleMs: 60_000, ...tags } as const
   const upstream = stack.use(createRegistryClient(registry.url, { tags: policy }))
   const target = { upstream, repository: parseRepository('library/app') }
   const logger = createTestLogger()
-  const resolver = new TagResolver({ coordinator, ledger: await openLedger(ledger), logger, signal, maxAskingMs })
+  const resolver = new TagResolver({ coordinator, ledger: await openLedger(ledger), logger, signal, ...times })
   return {
     resolve: (tag = 'latest', proof?: Parameters<TagResolver['resolve']>[2]) =>
       resolver.resolve(target, tag, proof, signal),
     served: async () => {
       await resolver.served(target, 'latest', await resolver.resolve(target, 'latest', undefined, signal))
     },
+    keep: (resolved: ResolvedTag) => resolver.served(target, 'latest', resolved),
+    resolveAnew: (gone: Digest, code: OciErrorCode = 'MANIFEST_UNKNOWN') =>
+      resolver.resolveAnew(target, 'latest', { gone, failure: new OciError(code, 'no'), signal }),
     lastKnown: (failure: unknown = outage) => resolver.lastKnown(target, 'latest', failure),
   }
 }
@@ -77,8 +83,8 @@ describe('resolve()', () => {
     const resolvers = [await startResolver(await join('a')), await startResolver(await join('b'))]
     const { top } = image
     const found = { digest: top.digest, size: top.size, mediaType: top.mediaType }
-    expect(await Promise.all(resolvers.map(({ resolve }) => resolve()))).toEqual([found, found])
-    expect(await resolvers[0]!.resolve()).toEqual(found)
+    expect(await Promise.all(resolvers.map(({ resolve }) => resolve()))).toMatchObject([found, found])
+    expect(await resolvers[0]!.resolve()).toMatchObject(found)
     expect(registry.requests.all).toMatchObject([{ method: 'HEAD', reference: 'latest' }])
 
     const failed = await Promise.allSettled(resolvers.map(({ resolve }) => resolve('none')))
@@ -128,7 +134,7 @@ describe('resolve()', () => {
     const { resolve } = await startResolver(new SoloCoordinator())
     const { digest, size, mediaType } = image.manifest
     const proof = { digest, size, mediaType } as Parameters<TagResolver['resolve']>[2]
-    expect(await resolve('latest', proof)).toEqual({ digest, size, mediaType })
+    expect(await resolve('latest', proof)).toMatchObject({ digest, size, mediaType })
     expect(registry.requests.all).toEqual([])
   })
 
@@ -144,11 +150,58 @@ describe('resolve()', () => {
 
   test('gives up an upstream that hangs, so that there is time for what is known', async () => {
     registry.fault = () => ({ kind: 'hang' })
-    const { resolve } = await startResolver(new SoloCoordinator(), {}, undefined, 100)
+    const { resolve } = await startResolver(new SoloCoordinator(), {}, undefined, { maxAskingMs: 100 })
     await expect(resolve()).rejects.toMatchObject({
       code: 'UNKNOWN',
       message: 'docker.io did not say within 100 ms what latest names',
     })
+  })
+
+  test('gives up an upstream that hangs sooner where an answer is known, on one node for all, and asks no more for a while', async () => {
+    const join = await startCluster()
+    const times = { maxAskingMs: 60_000, maxAskingIfKnownMs: 200 }
+    const tags = { policy: 'always' } as const
+    const a = await startResolver(await join('a'), tags, 'a', times)
+    const b = await startResolver(await join('b'), tags, 'b', times)
+    await a.served()
+    registry.requests.clear()
+    registry.fault = () => ({ kind: 'hang' })
+    const failures = await Promise.all([failureOf(a.resolve()), failureOf(b.resolve())])
+    failures.push(await failureOf(a.resolve()), await failureOf(b.resolve()))
+    for (const failure of failures) {
+      expect(failure).toMatchObject({
+        code: 'UNKNOWN',
+        message: 'docker.io did not say within 200 ms what latest names',
+      })
+      expect(await b.lastKnown(failure)).toMatchObject({ target: { digest: image.top.digest } })
+    }
+    expect(registry.requests.countOf()).toBe(1)
+  })
+
+  test('asks an upstream that has failed all the same where nothing is known', async () => {
+    const { served, resolve } = await startResolver(new SoloCoordinator(), { ttlMs: 0 })
+    await served()
+    registry.fault = () => ({ kind: 'status', status: 500 })
+    await failureOf(resolve())
+    registry.fault = undefined
+    registry.contents.setTag('library/app', 'other', image.manifest.digest)
+    expect(await resolve('other')).toMatchObject({ digest: image.manifest.digest })
+    await expect(resolve()).rejects.toThrow('docker.io answers 500')
+  })
+
+  test('keeps a pinned tag while the lock server is away, after a restart too', async () => {
+    const pin = { policy: 'pin', ttlMs: 0, maxStaleMs: 0 } as const
+    const join = await startCluster()
+    await (await startResolver(await join('a'), pin, 'a')).served()
+    registry.contents.setTag('library/app', 'latest', image.manifest.digest)
+    const degraded = await connectCoordinator('http://127.0.0.1:1', 'a', { lockTimeoutMs: 50 })
+    stack.use(degraded)
+    for (const coordinator of [degraded, new SoloCoordinator()]) {
+      expect(await (await startResolver(coordinator, pin, 'a')).resolve()).toMatchObject({ digest: image.top.digest })
+    }
+    // A node that has never served it has nobody to ask but upstream.
+    const { resolve } = await startResolver(new SoloCoordinator(), pin, 'other')
+    expect(await resolve()).toMatchObject({ digest: image.manifest.digest })
   })
 
   test('uses a tag whose name would be too long for a key', async () => {
@@ -170,15 +223,61 @@ describe('resolve()', () => {
   })
 })
 
+describe('resolveAnew()', () => {
+  test('asks upstream once for all nodes that find a manifest gone', async () => {
+    const join = await startCluster()
+    const resolvers = [await startResolver(await join('a')), await startResolver(await join('b'))]
+    const [gone] = await Promise.all(resolvers.map(async ({ resolve }) => (await resolve()).digest))
+    registry.contents.setTag('library/app', 'latest', image.manifest.digest)
+    const found = { digest: image.manifest.digest }
+    expect(await Promise.all(resolvers.map(({ resolveAnew }) => resolveAnew(gone!)))).toMatchObject([found, found])
+    expect(await Promise.all(resolvers.map(({ resolve }) => resolve()))).toMatchObject([found, found])
+    expect(registry.requests.countOf({ method: 'HEAD' })).toBe(2)
+  })
+
+  test('is of no use when upstream stays with it, the tag is pinned, or something else failed', async () => {
+    const { resolve, resolveAnew } = await startResolver(new SoloCoordinator())
+    const { digest } = await resolve()
+    expect(await resolveAnew(digest)).toBeUndefined()
+    registry.contents.setTag('library/app', 'latest', image.manifest.digest)
+    expect(await resolveAnew(digest, 'UNKNOWN')).toBeUndefined()
+    const pinned = await startResolver(new SoloCoordinator(), { policy: 'pin' })
+    expect(await pinned.resolveAnew(digest)).toBeUndefined()
+  })
+})
+
 describe('lastKnown()', () => {
+  test('is the newest, when a tag has moved and come back', async () => {
+    const join = await startCluster()
+    const always = { policy: 'always' } as const
+    const [a, b] = [await startResolver(await join('a'), always), await startResolver(await join('b'), always)]
+    await a.served()
+    registry.contents.setTag('library/app', 'latest', image.manifest.digest)
+    await b.served()
+    expect(await a.lastKnown()).toMatchObject({ target: { digest: image.manifest.digest } })
+    registry.contents.setTag('library/app', 'latest', image.top.digest)
+    await a.served()
+    for (const { lastKnown } of [a, b]) {
+      expect(await lastKnown()).toMatchObject({ target: { digest: image.top.digest } })
+    }
+  })
+
+  test('is as old as upstream’s word is, however often it was served since', async () => {
+    const { resolve, keep, served, lastKnown } = await startResolver(new SoloCoordinator())
+    const resolved = await resolve()
+    await new Promise((wake) => setTimeout(wake, 50))
+    await keep(resolved)
+    await served()
+    expect((await lastKnown())?.ageMs).toBeGreaterThanOrEqual(50)
+  })
+
   test('is what was served last, on this node and on others, after a restart too', async () => {
     const join = await startCluster()
-    const coordinator = await join('a')
-    const a = await startResolver(coordinator, {}, 'a')
+    const a = await startResolver(await join('a'), {}, 'a')
     await a.served()
     const last = { target: { digest: image.top.digest } }
-    expect(await a.lastKnown()).toMatchObject(last)
-    expect(await (await startResolver(await join('b'))).lastKnown()).toMatchObject(last)
+    const b = await startResolver(await join('b'))
+    expect(await Promise.all([a.lastKnown(), b.lastKnown()])).toMatchObject([last, last])
     expect(await (await startResolver(new SoloCoordinator(), {}, 'a')).lastKnown()).toMatchObject(last)
     expect(await (await startResolver(new SoloCoordinator(), {}, 'other')).lastKnown()).toBeUndefined()
   })
@@ -215,8 +314,8 @@ class SharingCoordinator extends ScriptedCoordinator {
     this.#value = value
   }
 
-  override share<T>(): Promise<{ value: T; ageMs: number }> {
-    return Promise.resolve({ value: this.#value as T, ageMs: 0 })
+  override share(): Promise<{ value: never; ageMs: number }> {
+    return Promise.resolve({ value: this.#value as never, ageMs: 0 })
   }
 
   override lookUp(): Promise<{ value: unknown; ageMs: number }> {

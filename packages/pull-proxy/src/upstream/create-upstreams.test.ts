@@ -1,7 +1,9 @@
 import { expect, test } from 'vitest'
+import { digestOf } from '../oci/digest.ts'
 import type { ProxyOptions } from '../proxy-options.ts'
 import { ProxyStats } from '../status/proxy-stats.ts'
 import { createUpstreams } from './create-upstreams.ts'
+import { NO_PLACE } from './request-gate.ts'
 import type { UpstreamOptions } from './upstream-options.ts'
 
 const url = new URL('https://registry.example')
@@ -9,17 +11,25 @@ const url = new URL('https://registry.example')
 function create(upstreams: readonly UpstreamOptions[], options: Partial<ProxyOptions> = {}) {
   const anyPort = { host: '127.0.0.1', port: 0 }
   const keys: [string, number][] = []
+  const asked: string[] = []
   const created = createUpstreams(
     { node: 'a', store: 'unused', listen: anyPort, peerListen: anyPort, upstreams, ...options },
     {
       stats: new ProxyStats(),
-      takePlace: (key, limit) => {
-        keys.push([key, limit])
-        return Promise.resolve({ retryAfterMs: 60_000, message: 'no requests in this test' })
+      coordinator: {
+        takePlace: (key, limit) => {
+          keys.push([key, limit])
+          return Promise.resolve(NO_PLACE)
+        },
+        publish: () => Promise.resolve(),
+        lookUp: (key) => {
+          asked.push(key)
+          return Promise.resolve({ value: { retryAfterMs: 60_000, message: 'no requests in this test' }, ageMs: 0 })
+        },
       },
     },
   )
-  return { upstreams: created, keys }
+  return { upstreams: created, keys, asked }
 }
 
 test.each([
@@ -57,20 +67,21 @@ test('createUpstreams() gives each upstream its own policy, and what the proxy s
   expect(of('c.example')).toMatchObject({ name: 'c.example', tags: { policy: 'ttl', ttlMs: 3, maxStaleMs: 4 } })
 })
 
-test('createUpstreams() counts the places of each host by its name and how many there are', async () => {
-  const { upstreams, keys } = create([{ name: 'a.example', url, clusterConcurrency: 5 }, { name: '*' }])
+test('createUpstreams() counts the places of each host, whoever asks, and keeps its pause, by its name', async () => {
+  const { upstreams, keys, asked } = create([{ name: 'a.example', url, clusterConcurrency: 5 }, { name: '*' }])
   await using _upstreams = upstreams
   for (const name of ['a.example', 'c.example']) {
     const { upstream, repository } = upstreams.resolve('library/app', name)
     const visitor = { id: 'alice', authorization: 'Basic x' }
     const { signal } = new AbortController()
+    const content = { kind: 'blobs', digest: digestOf(Buffer.from('x')) } as const
+    const opening = upstream.open({ repository, visitor }, content, { offset: 0, signal })
+    await expect(opening).rejects.toThrow('no requests in this test')
     await expect(upstream.resolveTag({ repository }, 'latest', signal)).rejects.toThrow('no requests in this test')
-    await expect(upstream.resolveTag({ repository, visitor }, 'latest', signal)).rejects.toThrow('no requests')
   }
   expect(keys).toEqual([
     ['upstream/a.example/5', 5],
-    ['upstream/a.example/5/alice', 5],
     ['upstream/c.example/64', 64],
-    ['upstream/c.example/64/alice', 64],
   ])
+  expect(asked).toEqual(['pause/a.example', 'pause/c.example'])
 })

@@ -1,9 +1,9 @@
 import { DEFAULT_TAG_MAX_STALE_MS, DEFAULT_TAG_TTL_MS, type ProxyOptions } from '../proxy-options.ts'
 import type { ProxyStats } from '../status/proxy-stats.ts'
+import { createClusterLimits, type LimitsCoordinator } from './cluster-limits.ts'
 import { createCredentialSource } from './credentials/create-credential-source.ts'
 import { DEFAULT_UPSTREAM_TIMEOUTS } from './http-exchange.ts'
 import { RegistryClient } from './registry-client.ts'
-import type { Pause, Place } from './request-gate.ts'
 import { ANY_UPSTREAM, type CredentialOptions, type UpstreamOptions } from './upstream-options.ts'
 import { Upstreams } from './upstreams.ts'
 
@@ -13,8 +13,8 @@ const DEFAULT_CLUSTER_CONCURRENCY = 64
 
 export interface UpstreamsContext {
   readonly stats: ProxyStats
-  /** Takes one of the cluster's places for requests, by its key and how many there are. */
-  readonly takePlace: (key: string, limit: number, signal: AbortSignal) => Promise<Place | Pause>
+  /** Shares what the upstreams bear with the other nodes. */
+  readonly coordinator: LimitsCoordinator
 }
 
 /** Credentials that belong to one registry: clients of `*` name any host, and it would get them. */
@@ -57,7 +57,7 @@ function checkUpstream({ name, url, credentials }: UpstreamOptions): void {
 function createClient(
   { timeouts, tagTtlMs = DEFAULT_TAG_TTL_MS, tagMaxStaleMs = DEFAULT_TAG_MAX_STALE_MS }: ProxyOptions,
   { upstream, name, url }: { readonly upstream: UpstreamOptions; readonly name: string; readonly url: URL },
-  { stats, takePlace }: UpstreamsContext,
+  { stats, coordinator }: UpstreamsContext,
 ): RegistryClient {
   const { credentials, tags = {}, clusterConcurrency = DEFAULT_CLUSTER_CONCURRENCY } = upstream
   return new RegistryClient({
@@ -71,11 +71,7 @@ function createClient(
     timeouts: { ...DEFAULT_UPSTREAM_TIMEOUTS, ...timeouts, ...upstream.timeouts },
     retries: upstream.retries ?? DEFAULT_RETRIES,
     concurrency: upstream.concurrency ?? DEFAULT_CONCURRENCY,
-    // Nodes that are configured otherwise, as in the middle of a change, have places of their own.
-    takePlace: (visitorId, signal) => {
-      const key = `upstream/${name}/${clusterConcurrency}`
-      return takePlace(visitorId === undefined ? key : `${key}/${visitorId}`, clusterConcurrency, signal)
-    },
+    limits: createClusterLimits(coordinator, name, clusterConcurrency),
     tags: {
       policy: tags.policy ?? 'ttl',
       ttlMs: tags.ttlMs ?? tagTtlMs,

@@ -127,6 +127,8 @@ export class HttpExchange implements AsyncDisposable {
         // Content must come as it is: its digest is that of the bytes as stored.
         headers: { 'accept-encoding': 'identity', 'user-agent': 'layerlock', ...headers },
         body: body ?? null,
+        // By itself undici closes the connection after each `HEAD`.
+        reset: false,
         signal,
         headersTimeout: this.#timeouts.headersMs,
         bodyTimeout: this.#timeouts.idleMs,

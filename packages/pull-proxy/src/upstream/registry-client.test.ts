@@ -154,75 +154,6 @@ describe('open()', () => {
   })
 })
 
-describe('refusals', () => {
-  test.each([
-    [401, 'UNAUTHORIZED'],
-    [403, 'DENIED'],
-    [404, 'BLOB_UNKNOWN'],
-    [429, 'TOOMANYREQUESTS'],
-    [500, 'UNKNOWN'],
-    [502, 'UNKNOWN'],
-    [418, 'UNKNOWN'],
-  ])('%i becomes %s, with what upstream says', async (status, code) => {
-    const body = JSON.stringify({ errors: [{ code: 'WHATEVER', message: 'because' }] })
-    await using registry = await startRegistry({ fault: () => ({ kind: 'status', status, body }) })
-    await using client = createRegistryClient(registry.url)
-    const message = status === 401 ? /wants credentials/ : /docker\.io answers \d+: WHATEVER: because/
-    await expect(open(client)).rejects.toMatchObject({ code, message: expect.stringMatching(message) })
-  })
-
-  test('404 of a manifest becomes MANIFEST_UNKNOWN', async () => {
-    await using registry = await startRegistry()
-    await using client = createRegistryClient(registry.url)
-    await expect(client.resolveTag(scope, 'none', signal)).rejects.toMatchObject({ code: 'MANIFEST_UNKNOWN' })
-  })
-
-  test.each([
-    ['7', 7_000],
-    ['0', 0],
-    ['999999999', 86_400_000],
-    ['soon', undefined],
-  ])('429 with Retry-After %j is to be tried again after %s ms', async (header, retryAfterMs) => {
-    const headers = { 'retry-after': header }
-    await using registry = await startRegistry({ fault: () => ({ kind: 'status', status: 429, headers }) })
-    await using client = createRegistryClient(registry.url)
-    await expect(open(client)).rejects.toMatchObject({ code: 'TOOMANYREQUESTS', retryAfterMs })
-  })
-
-  test('429 with a date is to be tried again then, in whole milliseconds', async () => {
-    const headers = { 'retry-after': new Date(Date.now() + 60_000).toUTCString() }
-    await using registry = await startRegistry({ fault: () => ({ kind: 'status', status: 429, headers }) })
-    await using client = createRegistryClient(registry.url)
-    const error = await open(client).catch((thrown: unknown) => thrown as { retryAfterMs: number })
-    const { retryAfterMs } = error as { retryAfterMs: number }
-    expect(retryAfterMs).toBeGreaterThan(50_000)
-    expect(retryAfterMs).toBeLessThanOrEqual(60_000)
-    expect(Number.isInteger(retryAfterMs)).toBe(true)
-  })
-
-  test.each([
-    ['no JSON', '<html>'],
-    ['null', 'null'],
-    ['other JSON', '{"errors":[null]}'],
-    ['an endless message', JSON.stringify({ errors: [{ message: 'x'.repeat(10_000) }] })],
-    ['an endless body', `{"errors":"${'x'.repeat(1_000_000)}"}`],
-  ])('may have a body that is %s', async (_, body) => {
-    await using registry = await startRegistry({ fault: () => ({ kind: 'status', status: 403, body }) })
-    await using client = createRegistryClient(registry.url)
-    const error = await open(client).catch((thrown: unknown) => thrown)
-    expect(error).toMatchObject({ code: 'DENIED' })
-    expect((error as Error).message.length).toBeLessThan(500)
-  })
-
-  test('no answer becomes UNKNOWN', async () => {
-    await using client = createRegistryClient('http://127.0.0.1:1')
-    await expect(open(client)).rejects.toMatchObject({
-      code: 'UNKNOWN',
-      message: expect.stringContaining('127.0.0.1:1'),
-    })
-  })
-})
-
 describe('redirects', () => {
   test('of blobs carry no Authorization to another host, but a Range', async () => {
     await using registry = await startRegistry({ auth: {}, redirectBlobsTo: '127.0.0.2' })
@@ -249,6 +180,18 @@ describe('redirects', () => {
     })
     ;(await open(upstream.client)).body.resume()
     expect(upstream.server.requests.at(-1)).toMatchObject({ url: '/elsewhere', headers: { authorization: 'Bearer t' } })
+  })
+
+  test.each([
+    ['/elsewhere?signature=old', 403, 'UNKNOWN'],
+    ['/elsewhere?signature=old', 400, 'UNKNOWN'],
+    ['/elsewhere', 403, 'DENIED'],
+  ])('to %j on the same host that is answered %i ends in %s', async (location, status, code) => {
+    await using upstream = await clientOf((request, response) => {
+      if (request.url?.startsWith('/elsewhere') === true) response.writeHead(status).end()
+      else response.writeHead(307, { location }).end()
+    })
+    await expect(open(upstream.client)).rejects.toMatchObject({ code, permanent: code === 'DENIED' })
   })
 
   test('that never end are given up', async () => {
@@ -319,6 +262,36 @@ describe('sizeOf()', () => {
     await using upstream = await clientOf((_request, response) => response.end())
     await expect(upstream.client.sizeOf(scope, 'blobs', digest, signal)).rejects.toThrow('does not tell the size')
   })
+})
+
+test('requests that are small keep their connection, and wait for no body', async () => {
+  const ports = new Set<number | undefined>()
+  await using server = await startHttpServer((request, response) => {
+    if (request.method === 'HEAD') ports.add(request.socket.remotePort)
+    if (request.method === 'HEAD') {
+      response.writeHead(200, { 'content-length': 5, 'content-type': 'x', 'docker-content-digest': digest }).end()
+    } else response.writeHead(200, { 'content-length': 100_000 }).write('x')
+  })
+  await using client = createRegistryClient(server.url, { concurrency: 1 })
+  const opened = await open(client)
+  for (let nth = 0; nth < 10; nth++) await client.resolveTag(scope, 'latest', signal)
+  // undici counts a connection as busy for a moment after its answer.
+  expect(ports.size).toBeLessThanOrEqual(2)
+  opened.body.on('error', () => undefined).destroy()
+})
+
+test('a token server that hangs does not keep anyone who has gone', async () => {
+  await using registry = await startRegistry({
+    auth: {},
+    fault: ({ kind }) => (kind === 'token' ? { kind: 'hang' } : undefined),
+  })
+  await using client = createRegistryClient(registry.url)
+  const stop = new AbortController()
+  const resolving = failureOf(client.resolveTag(scope, 'latest', stop.signal))
+  await expect.poll(() => registry.requests.countOf({ kind: 'token' })).toBe(1)
+  const reason = new Error('the proxy stops')
+  stop.abort(reason)
+  expect(await resolving).toBe(reason)
 })
 
 test('requests are counted, by what they are for', async () => {

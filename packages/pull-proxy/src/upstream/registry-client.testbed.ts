@@ -1,4 +1,5 @@
 import { ProxyStats } from '../status/proxy-stats.ts'
+import { NO_PLACE } from './request-gate.ts'
 import { RegistryClient, type RegistryClientOptions } from './registry-client.ts'
 
 /** A client of a registry that listens here, with short time limits. */
@@ -13,7 +14,10 @@ export function createRegistryClient(
     timeouts: { connectMs: 2_000, headersMs: 3_000, idleMs: 3_000 },
     retries: 3,
     concurrency: 16,
-    takePlace: () => Promise.resolve({ limited: () => Promise.resolve(), leave: () => Promise.resolve() }),
+    limits: {
+      takePlace: () => Promise.resolve(NO_PLACE),
+      pauses: { tell: () => Promise.resolve(), ask: () => Promise.resolve(undefined) },
+    },
     tags: { policy: 'ttl', ttlMs: 60_000, maxStaleMs: 0 },
     stats,
     ...options,

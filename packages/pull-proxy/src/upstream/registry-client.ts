@@ -6,7 +6,9 @@ import { MANIFEST_MAX_BYTES, MANIFEST_TYPES, manifestTypeOf } from '../oci/manif
 import { OciError } from '../oci/oci-error.ts'
 import type { ProxyStats } from '../status/proxy-stats.ts'
 import { discard, type ExchangeResponse, readAll } from './http-exchange.ts'
+import type { Patience } from './pauses.ts'
 import { RegistryRequests, type RegistryRequestsOptions, type RepositoryScope } from './registry-requests.ts'
+import type { Passage } from './request-gate.ts'
 import type { TagPolicy } from './upstream-options.ts'
 
 /** What can be fetched by its digest. */
@@ -26,6 +28,8 @@ export interface OpenOptions {
   readonly offset: number
   /** The size of the whole as others have told it; taken where upstream tells none. */
   readonly knownSize?: number | undefined
+  /** How long pauses may be sat out. Default: as long as for one request. */
+  readonly patience?: Patience | undefined
   readonly signal: AbortSignal
 }
 
@@ -77,12 +81,12 @@ export class RegistryClient implements AsyncDisposable {
   async open(
     scope: RepositoryScope,
     { kind, digest }: { readonly kind: ContentKind; readonly digest: Digest },
-    { offset, knownSize, signal }: OpenOptions,
+    { offset, knownSize, patience, signal }: OpenOptions,
   ): Promise<OpenedContent> {
     const path = `${kind}/${digest}`
     const accept = kind === 'manifests' ? ACCEPT_MANIFESTS : {}
     const headers = offset > 0 ? { ...accept, range: `bytes=${offset}-` } : accept
-    return this.#requests.through(scope, signal, async (passage) => {
+    const fetch = async (passage: Passage) => {
       const response = await this.#requests.send({ method: 'GET', scope, path, headers, signal })
       try {
         const { surplus, size = knownSize } = this.#placeOf(response, offset)
@@ -93,13 +97,15 @@ export class RegistryClient implements AsyncDisposable {
         discard(response)
         throw error
       }
-    })
+    }
+    const lane = kind === 'blobs' ? 'bodies' : 'answers'
+    return this.#requests.through(scope, signal, fetch, { lane, patience })
   }
 
   /** Resolves a tag. @throws {OciError} as upstream refuses, or `UNKNOWN` when it fails */
-  async resolveTag(scope: RepositoryScope, tag: string, signal: AbortSignal): Promise<TagTarget> {
+  async resolveTag(scope: RepositoryScope, tag: string, signal: AbortSignal, patience?: Patience): Promise<TagTarget> {
     const asked = { scope, path: `manifests/${tag}`, headers: ACCEPT_MANIFESTS, signal }
-    return this.#requests.through(scope, signal, async (passage) => {
+    const resolve = async (passage: Passage) => {
       const response = await this.#requests.send({ ...asked, method: 'HEAD' })
       discard(response)
       const target = targetOf(response)
@@ -112,7 +118,8 @@ export class RegistryClient implements AsyncDisposable {
       passage.leave()
       this.#stats.received('upstream', whole.length)
       return { digest: digestOf(whole), size: whole.length, mediaType: manifestTypeOf(whole) }
-    })
+    }
+    return this.#requests.through(scope, signal, resolve, { patience })
   }
 
   /**

@@ -5,7 +5,9 @@ import type { ProxyStats } from '../status/proxy-stats.ts'
 import type { CredentialSource } from './credentials/credential-source.ts'
 import { discard, type ExchangeResponse, HttpExchange, type UpstreamTimeouts } from './http-exchange.ts'
 import { readRateLimit } from './rate-limit.ts'
-import { DEFAULT_PAUSE_MS, type Passage, RequestGate, type TakePlace } from './request-gate.ts'
+import type { ClusterLimits } from './cluster-limits.ts'
+import { type Entry, type Passage, RequestGate } from './request-gate.ts'
+import { unlessAborted } from '../unless-aborted.ts'
 import { TokenSource } from './token-source.ts'
 import { errorOf } from './upstream-error.ts'
 import type { UpstreamTls } from './upstream-options.ts'
@@ -27,9 +29,9 @@ export interface RegistryRequestsOptions {
   /** Reaches public hosts only. */
   readonly publicOnly?: boolean | undefined
   readonly timeouts: UpstreamTimeouts
-  /** The most requests of this node at a time. */
+  /** The most bodies of blobs of this node at a time, and as many other requests. */
   readonly concurrency: number
-  readonly takePlace: TakePlace
+  readonly limits: ClusterLimits
   readonly stats: ProxyStats
 }
 
@@ -53,12 +55,12 @@ export class RegistryRequests implements AsyncDisposable {
   readonly #stats: ProxyStats
 
   constructor({ name, url, stats, ...options }: RegistryRequestsOptions) {
-    const { credentials, trustedRealms, tls, publicOnly, timeouts, concurrency, takePlace } = options
+    const { credentials, trustedRealms, tls, publicOnly, timeouts, concurrency, limits } = options
     this.#name = name
     this.#base = url
     this.#stats = stats
     this.#exchange = new HttpExchange({ timeouts, tls, publicOnly })
-    this.#gate = new RequestGate({ upstream: name, concurrency, takePlace })
+    this.#gate = new RequestGate({ concurrency, ...limits })
     const onRequest = () => stats.upstreamRequest('tokens')
     this.#tokens = new TokenSource({
       exchange: this.#exchange,
@@ -77,20 +79,20 @@ export class RegistryRequests implements AsyncDisposable {
    * @throws {OciError} `TOOMANYREQUESTS` without asking upstream, while it wants no requests
    */
   async through<T>(
-    { visitor }: RepositoryScope,
+    { visitor }: Pick<RepositoryScope, 'visitor'>,
     signal: AbortSignal,
     work: (passage: Passage) => Promise<T>,
+    entry: Pick<Entry, 'lane' | 'patience'> = {},
   ): Promise<T> {
-    const passage = await this.#gate.enter(visitor?.id, signal)
+    const passage = await this.#gate.enter({ ...entry, visitor, signal })
     try {
       return await work(passage)
     } catch (error) {
-      if (error instanceof OciError && error.code === 'TOOMANYREQUESTS') {
-        this.#stats.rateLimited(this.#name)
-        passage.limited({ retryAfterMs: error.retryAfterMs ?? DEFAULT_PAUSE_MS, message: error.message })
-      }
       passage.leave()
-      throw error
+      if (!(error instanceof OciError) || error.code !== 'TOOMANYREQUESTS') throw error
+      this.#stats.rateLimited(this.#name)
+      const { retryAfterMs } = passage.limited(error)
+      throw new OciError(error.code, error.message, { retryAfterMs, cause: error })
     }
   }
 
@@ -105,16 +107,18 @@ export class RegistryRequests implements AsyncDisposable {
       const credentials: Record<string, string> = authorization === undefined ? {} : { authorization }
       return this.#exchange.send({ method, url, headers: { ...headers, ...credentials }, redirect, signal })
     }
-    const token = visitor === undefined ? await this.#tokens.known(repository) : visitor.authorization
+    const token =
+      visitor === undefined ? await unlessAborted(this.#tokens.known(repository), signal) : visitor.authorization
     let response = await send(token)
     if (response.status === 401 && visitor === undefined && response.url.host === url.host) {
       discard(response)
-      response = await send(await this.#tokens.answer(response.headers['www-authenticate'], repository, token))
+      const challenge = response.headers['www-authenticate']
+      response = await send(await unlessAborted(this.#tokens.answer(challenge, repository, token), signal))
     }
     this.#noteRateLimit(response)
     const { status } = response
     if ((status >= 200 && status < 300) || (redirect === 'manual' && status >= 300 && status < 400)) return response
-    const isStorage = response.url.host !== url.host
+    const isStorage = response.url.host !== url.host || isSigned(response, url)
     const isRelayed = visitor !== undefined
     throw await errorOf(response, { upstream: this.#name, path, authorizations, isStorage, isRelayed })
   }
@@ -123,23 +127,33 @@ export class RegistryRequests implements AsyncDisposable {
     const limit = readRateLimit(headers)
     if (limit !== undefined) this.#stats.rateLimit(this.#name, limit)
   }
+
   /**
    * Asks the upstream's base on a visitor's behalf: clients learn there whether, and how, they must authenticate.
    *
-   * @throws {OciError} `UNAUTHORIZED` with upstream's challenge; `UNKNOWN` when it does not answer
+   * @throws {OciError} `UNAUTHORIZED` with upstream's challenge; `TOOMANYREQUESTS`; `UNKNOWN` when it does not answer
    */
-  async ping({ authorization }: Visitor, signal: AbortSignal): Promise<void> {
+  async ping(visitor: Visitor, signal: AbortSignal): Promise<void> {
+    const { authorization } = visitor
     const url = new URL(`${this.#base.href.replace(/\/+$/, '')}/v2/`)
     const headers: Record<string, string> = authorization === undefined ? {} : { authorization }
-    const response = await this.#exchange.send({ method: 'GET', url, headers, signal })
-    if (response.status === 401) {
-      const authorizations = authorization === undefined ? [] : [authorization]
-      throw await errorOf(response, { upstream: this.#name, path: '', authorizations, isRelayed: true })
-    }
-    discard(response)
+    await this.through({ visitor }, signal, async (passage) => {
+      const response = await this.#exchange.send({ method: 'GET', url, headers, signal })
+      if (response.status === 401 || response.status === 429) {
+        const authorizations = authorization === undefined ? [] : [authorization]
+        throw await errorOf(response, { upstream: this.#name, path: '', authorizations, isRelayed: true })
+      }
+      discard(response)
+      passage.leave()
+    })
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#exchange[Symbol.asyncDispose]()
   }
+}
+
+/** Whether a URL is refused that the registry gave out on its own host: those are signed, and end as those of storage do. */
+function isSigned({ url, status }: ExchangeResponse, asked: URL): boolean {
+  return (status === 400 || status === 403) && url.href !== asked.href && url.search !== ''
 }

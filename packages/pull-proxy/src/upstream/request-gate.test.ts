@@ -1,115 +1,116 @@
 import { PassThrough } from 'node:stream'
 import { expect, test } from 'vitest'
 import { failureOf } from '../failure-of.testbed.ts'
-import { type OciError } from '../oci/oci-error.ts'
-import { type Pause, type Place, RequestGate } from './request-gate.ts'
+import type { SharedPauses, ToldPause } from './pauses.ts'
+import { type Place, RequestGate } from './request-gate.ts'
 
 const { signal } = new AbortController()
+const body = { lane: 'bodies', signal } as const
+const limited = { retryAfterMs: 60_000, message: 'slow down' }
 
-/** Places that are counted, and whatever is answered instead of the first ones. */
-function createPlaces(...answers: Pause[]) {
-  const told: Pause[] = []
-  const counts = { taken: 0, left: 0 }
+/** A gate with places that are counted, and a cluster that knows of pauses. */
+function createGate(concurrency: number, { waited = false, told = [] as (ToldPause | undefined)[] } = {}) {
+  const counts = { taken: 0, left: 0, asked: 0 }
   const place: Place = {
-    limited: (pause) => {
-      told.push(pause)
-      return Promise.resolve()
-    },
+    waited,
     leave: () => {
       counts.left++
       return Promise.resolve()
     },
   }
   const takePlace = () => {
-    const answer = answers.shift()
-    if (answer === undefined) counts.taken++
-    return Promise.resolve(answer ?? place)
+    counts.taken++
+    return Promise.resolve(place)
   }
-  return { takePlace, told, counts }
+  const pauses: SharedPauses = {
+    tell: () => Promise.resolve(),
+    ask: () => {
+      counts.asked++
+      return Promise.resolve(told.shift())
+    },
+  }
+  return { gate: new RequestGate({ concurrency, takePlace, pauses }), counts }
 }
 
 test('lets in no more than its concurrency, and the next one when someone leaves', async () => {
-  const { takePlace, counts } = createPlaces()
-  const gate = new RequestGate({ upstream: 'docker.io', concurrency: 2, takePlace })
-  const [first] = await Promise.all([gate.enter(undefined, signal), gate.enter(undefined, signal)])
-  const third = gate.enter(undefined, signal)
+  const { gate, counts } = createGate(2)
+  const [first] = await Promise.all([gate.enter(body), gate.enter(body)])
+  const third = gate.enter(body)
   await new Promise(setImmediate)
-  expect(counts).toEqual({ taken: 2, left: 0 })
+  expect(counts).toMatchObject({ taken: 2, left: 0 })
   first.leave()
   first.leave()
   await third
-  expect(counts).toEqual({ taken: 3, left: 1 })
+  expect(counts).toMatchObject({ taken: 3, left: 1 })
+})
+
+test('lets in what is small while all slots for bodies are taken, without a place', async () => {
+  const { gate, counts } = createGate(1)
+  await gate.enter(body)
+  await gate.enter({ signal })
+  expect(counts.taken).toBe(1)
 })
 
 test('leaves when the body is over, also when that was before', async () => {
-  const { takePlace, counts } = createPlaces()
-  const gate = new RequestGate({ upstream: 'docker.io', concurrency: 1, takePlace })
+  const { gate, counts } = createGate(1)
   const bodies = [new PassThrough(), new PassThrough(), new PassThrough()] as const
   const [ended, destroyed, over] = bodies
   over.destroy()
-  for (const body of bodies) {
-    const passage = await gate.enter(undefined, signal)
-    passage.leaveAfter(body)
-    if (body === ended) ended.end().resume()
+  for (const each of bodies) {
+    const passage = await gate.enter(body)
+    passage.leaveAfter(each)
+    if (each === ended) ended.end().resume()
     else destroyed.destroy()
   }
-  await gate.enter(undefined, signal)
-  expect(counts).toEqual({ taken: 4, left: 3 })
+  await gate.enter(body)
+  expect(counts).toMatchObject({ taken: 4, left: 3 })
 })
 
 test('who gives up while it waits takes no slot from the others', async () => {
-  const { takePlace, counts } = createPlaces()
-  const gate = new RequestGate({ upstream: 'docker.io', concurrency: 1, takePlace })
-  const first = await gate.enter(undefined, signal)
+  const { gate, counts } = createGate(1)
+  const first = await gate.enter(body)
   const stop = new AbortController()
   const reason = new Error('gone')
-  const waiting = failureOf(gate.enter(undefined, stop.signal))
-  const next = gate.enter(undefined, signal)
+  const waiting = failureOf(gate.enter({ ...body, signal: stop.signal }))
+  const next = gate.enter(body)
   stop.abort(reason)
   expect(await waiting).toBe(reason)
   first.leave()
   await next
   expect(counts.taken).toBe(2)
-  await expect(gate.enter(undefined, AbortSignal.abort(reason))).rejects.toBe(reason)
+  await expect(gate.enter({ signal: AbortSignal.abort(reason) })).rejects.toBe(reason)
 })
 
-test('after a long pause was asked for, all are refused at once, with what is left of it', async () => {
-  const { takePlace, told, counts } = createPlaces()
-  const gate = new RequestGate({ upstream: 'docker.io', concurrency: 1, takePlace })
-  const passage = await gate.enter(undefined, signal)
-  passage.limited({ retryAfterMs: 60_000, message: 'slow down' })
-  passage.leave()
-  expect(told).toEqual([{ retryAfterMs: 60_000, message: 'slow down' }])
-  const refused = (await failureOf(gate.enter(undefined, signal))) as OciError
-  expect(refused).toMatchObject({ code: 'TOOMANYREQUESTS', message: 'slow down' })
-  expect(refused.retryAfterMs).toBeGreaterThan(59_000)
-  expect(refused.retryAfterMs).toBeLessThanOrEqual(60_000)
-  // The slot is free again, and the cluster was not asked in vain.
-  expect(counts).toEqual({ taken: 1, left: 0 })
+test('who waits for the end of a pause takes no slot from those whom it does not concern', async () => {
+  const { gate } = createGate(1)
+  const alice = { id: 'alice', authorization: 'Basic YQ==' }
+  const bob = { id: 'bob', authorization: 'Basic Yg==' }
+  ;(await gate.enter({ visitor: alice, signal })).limited({ retryAfterMs: 4_000, message: 'slow down' })
+  const stop = new AbortController()
+  const waiting = failureOf(gate.enter({ visitor: alice, signal: stop.signal }))
+  await gate.enter({ visitor: bob, signal })
+  stop.abort(new Error('gone'))
+  expect(await waiting).toMatchObject({ message: 'gone' })
 })
 
-test('a short pause is sat out', async () => {
-  const { takePlace, counts } = createPlaces()
-  const gate = new RequestGate({ upstream: 'docker.io', concurrency: 4, takePlace })
-  const startMs = performance.now()
-  ;(await gate.enter(undefined, signal)).limited({ retryAfterMs: 100, message: 'slow down' })
-  await Promise.all([gate.enter(undefined, signal), gate.enter(undefined, signal)])
-  expect(performance.now() - startMs).toBeGreaterThanOrEqual(99)
-  expect(counts.taken).toBe(3)
+test('who is limited leaves, and nobody asks the cluster in vain while that lasts', async () => {
+  const { gate, counts } = createGate(1)
+  const passage = await gate.enter(body)
+  expect(passage.limited(limited)).toEqual(limited)
+  await expect(gate.enter(body)).rejects.toMatchObject({ code: 'TOOMANYREQUESTS' })
+  expect(counts).toEqual({ taken: 1, left: 1, asked: 1 })
 })
 
-test('what another node was told holds here too', async () => {
-  const { takePlace, counts } = createPlaces({ retryAfterMs: 60_000, message: 'slow down' })
-  const gate = new RequestGate({ upstream: 'docker.io', concurrency: 4, takePlace })
-  await expect(gate.enter(undefined, signal)).rejects.toMatchObject({ code: 'TOOMANYREQUESTS', message: 'slow down' })
-  await expect(gate.enter(undefined, signal)).rejects.toMatchObject({ code: 'TOOMANYREQUESTS' })
-  expect(counts.taken).toBe(0)
+test('what another node was told holds here too, and costs no slot', async () => {
+  const { gate, counts } = createGate(1, { told: [{ ...limited, ageMs: 0 }] })
+  for (const entry of [body, body, { signal }]) {
+    await expect(gate.enter(entry)).rejects.toMatchObject({ code: 'TOOMANYREQUESTS', message: 'slow down' })
+  }
+  expect(counts).toEqual({ taken: 1, left: 1, asked: 1 })
 })
 
-test('the pause of one visitor is not that of another', async () => {
-  const { takePlace } = createPlaces()
-  const gate = new RequestGate({ upstream: 'docker.io', concurrency: 4, takePlace })
-  ;(await gate.enter('alice', signal)).limited({ retryAfterMs: 60_000, message: 'slow down' })
-  await expect(gate.enter('alice', signal)).rejects.toMatchObject({ code: 'TOOMANYREQUESTS' })
-  expect(await gate.enter('bob', signal)).toBeDefined()
+test('who has waited for a place looks again whether there is a pause', async () => {
+  const { gate, counts } = createGate(1, { waited: true, told: [undefined, { ...limited, ageMs: 0 }] })
+  await expect(gate.enter(body)).rejects.toMatchObject({ code: 'TOOMANYREQUESTS' })
+  expect(counts).toEqual({ taken: 1, left: 1, asked: 2 })
 })

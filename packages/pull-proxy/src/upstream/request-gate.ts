@@ -1,108 +1,115 @@
 import type { Readable } from 'node:stream'
 import pLimit, { type LimitFunction } from 'p-limit'
-import { OciError } from '../oci/oci-error.ts'
-import { pause } from '../pause.ts'
+import type { Visitor } from '../access/visitor.ts'
+import { type AskedPause, Patience, type Pause, Pauses, type SharedPauses } from './pauses.ts'
 
-/** The longest pause that requests sit out, in milliseconds; of a longer one their clients are told. */
-export const MAX_SILENT_PAUSE_MS = 5_000
-/** The pause after a 429 that names none, in milliseconds: Docker Hub's limit on abuse is such a one. */
-export const DEFAULT_PAUSE_MS = 2_000
-
-/** A pause that an upstream has asked for. */
-export interface Pause {
-  /** What is left of it, in milliseconds. */
-  readonly retryAfterMs: number
-  /** What upstream said. */
-  readonly message: string
-}
-
-/** One of the cluster's places for requests to an upstream. Its methods never reject. */
+/** One of the cluster's places for bodies of an upstream. */
 export interface Place {
-  /** Upstream wants no more requests for a while: from now on nobody in the cluster gets a place. */
-  limited(pause: Pause): Promise<void>
+  /** Whether others had to leave before. */
+  readonly waited: boolean
+  /** Never rejects. */
   leave(): Promise<void>
 }
 
-/** Gives out the cluster's places, or tells why there are none now. Rejects with the signal's reason only. */
-export type TakePlace = (visitorId: string | undefined, signal: AbortSignal) => Promise<Place | Pause>
+/** For nodes that have nobody to share the places with. */
+export const NO_PLACE: Place = { waited: false, leave: () => Promise.resolve() }
 
 export interface RequestGateOptions {
-  /** What the upstream is called in errors. */
-  readonly upstream: string
-  /** The most requests of this node at a time. */
+  /** The most bodies of this node at a time, and as many other requests. */
   readonly concurrency: number
-  readonly takePlace: TakePlace
+  /** Gives out the cluster's places for bodies. Rejects with the signal's reason only. */
+  readonly takePlace: (signal: AbortSignal) => Promise<Place>
+  readonly pauses: SharedPauses
+}
+
+/** Bodies of blobs take long, and what is small must not wait for them. */
+export type Lane = 'bodies' | 'answers'
+
+export interface Entry {
+  /** Default `answers`. */
+  readonly lane?: Lane | undefined
+  readonly visitor?: Visitor | undefined
+  /** How long pauses may be sat out. Default: as long as for one request. */
+  readonly patience?: Patience | undefined
+  readonly signal: AbortSignal
 }
 
 /** The right to send one request, kept until its answer is over. */
 export interface Passage {
-  /** Upstream answered that it wants no more for a while. */
-  limited(pause: Pause): void
+  /** Upstream answered that it wants no more for a while. Leaves, and gives back how long nobody will ask. */
+  limited(asked: AskedPause): Pause
   leave(): void
   /** Leaves when the body is over. */
   leaveAfter(body: Readable): void
 }
 
 /**
- * What all requests to an upstream go through: no more than `concurrency` of this node at a time, no more of the cluster
- * than it has places, and none while upstream wants none (429). Where the lock server is away, what this node was told
- * itself still holds.
+ * What all requests to an upstream go through: no more than `concurrency` of this node at a time in each lane, no more
+ * bodies of the cluster than it has places, and none while upstream wants none. Where the lock server is away, what this
+ * node was told itself still holds.
  */
 export class RequestGate {
   readonly #options: RequestGateOptions
-  readonly #limit: LimitFunction
-  /** Pauses by visitor: with credentials of their own, one's limit is not another's. */
-  readonly #pauses = new Map<string | undefined, { readonly untilMs: number; readonly message: string }>()
+  readonly #lanes: Readonly<Record<Lane, LimitFunction>>
+  readonly #pauses: Pauses
 
   constructor(options: RequestGateOptions) {
     this.#options = options
-    this.#limit = pLimit(options.concurrency)
+    this.#lanes = { bodies: pLimit(options.concurrency), answers: pLimit(options.concurrency) }
+    this.#pauses = new Pauses(options.pauses)
   }
 
   /**
-   * Waits for its turn.
+   * Waits for its turn. A pause is sat out without a slot, for others may have none.
    *
-   * @throws {OciError} `TOOMANYREQUESTS` while upstream wants no requests for longer than anyone can wait
+   * @throws {OciError} `TOOMANYREQUESTS` while upstream wants no requests for longer than there is patience for
    */
-  async enter(visitorId: string | undefined, signal: AbortSignal): Promise<Passage> {
-    const free = await this.#slot(signal)
-    try {
-      for (;;) {
-        await this.#sitOut(visitorId, signal)
-        const taken = await this.#options.takePlace(visitorId, signal)
-        if (isPlace(taken)) return this.#passage(visitorId, taken, free)
-        this.#note(visitorId, taken)
+  async enter({ lane = 'answers', visitor, patience = new Patience(), signal }: Entry): Promise<Passage> {
+    for (;;) {
+      await this.#pauses.sitOut(visitor, patience, signal)
+      const free = await this.#slot(lane, signal)
+      let place = NO_PLACE
+      try {
+        if (lane === 'bodies') [place] = await Promise.all([this.#options.takePlace(signal), this.#pauses.learn()])
+        else await this.#pauses.learn()
+        // Upstream may have asked for one while others were in front.
+        if (place.waited) await this.#pauses.learn()
+        signal.throwIfAborted()
+      } catch (error) {
+        void place.leave()
+        free()
+        throw error
       }
-    } catch (error) {
+      if (!this.#pauses.isOn(visitor)) return this.#passage(visitor, place, free)
+      void place.leave()
       free()
-      throw error
     }
   }
 
-  #passage(visitorId: string | undefined, place: Place, free: () => void): Passage {
+  #passage(visitor: Visitor | undefined, place: Place, free: () => void): Passage {
+    const sentAtMs = performance.now()
     let left = false
-    const leave = (how: () => Promise<void>) => {
+    const leave = () => {
       if (left) return
       left = true
       free()
-      void how()
+      void place.leave()
     }
-    const passage: Passage = {
-      limited: (wanted) => {
-        this.#note(visitorId, wanted)
-        leave(() => place.limited(wanted))
+    return {
+      limited: (asked) => {
+        leave()
+        return this.#pauses.limited(visitor, asked, sentAtMs)
       },
-      leave: () => leave(() => place.leave()),
+      leave,
       leaveAfter: (body) => {
-        if (body.closed || body.destroyed) passage.leave()
-        else body.once('close', () => passage.leave())
+        if (body.closed || body.destroyed) leave()
+        else body.once('close', leave)
       },
     }
-    return passage
   }
 
   /** One of this node's slots; what it resolves with frees it. */
-  async #slot(signal: AbortSignal): Promise<() => void> {
+  async #slot(lane: Lane, signal: AbortSignal): Promise<() => void> {
     const { promise: over, resolve: free } = Promise.withResolvers<void>()
     const { promise: begun, resolve: begin, reject } = Promise.withResolvers<void>()
     const aborted = () => {
@@ -113,7 +120,7 @@ export class RequestGate {
     signal.throwIfAborted()
     signal.addEventListener('abort', aborted, { once: true })
     try {
-      void this.#limit(() => {
+      void this.#lanes[lane](() => {
         begin()
         return over
       })
@@ -123,26 +130,4 @@ export class RequestGate {
       signal.removeEventListener('abort', aborted)
     }
   }
-
-  #note(visitorId: string | undefined, { retryAfterMs, message }: Pause): void {
-    const untilMs = performance.now() + retryAfterMs
-    for (const [id, known] of this.#pauses) if (known.untilMs <= performance.now()) this.#pauses.delete(id)
-    if (untilMs > (this.#pauses.get(visitorId)?.untilMs ?? 0)) this.#pauses.set(visitorId, { untilMs, message })
-  }
-
-  async #sitOut(visitorId: string | undefined, signal: AbortSignal): Promise<void> {
-    for (;;) {
-      const { untilMs = 0, message = '' } = this.#pauses.get(visitorId) ?? {}
-      const leftMs = untilMs - performance.now()
-      if (leftMs <= 0) return
-      if (leftMs > MAX_SILENT_PAUSE_MS) {
-        throw new OciError('TOOMANYREQUESTS', message, { retryAfterMs: Math.ceil(leftMs) })
-      }
-      await pause(leftMs, signal)
-    }
-  }
-}
-
-function isPlace(taken: Place | Pause): taken is Place {
-  return 'leave' in taken
 }

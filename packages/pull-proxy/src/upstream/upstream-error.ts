@@ -6,6 +6,8 @@ import { redact, type Shown } from './redact.ts'
 /** As much of an error's body as is read. */
 const MAX_ERROR_BYTES = 64 * 1024
 const MAX_MESSAGE_LENGTH = 300
+/** Upstream makes no sense of what is asked for, and would not the next time. */
+const SENSELESS: ReadonlySet<number> = new Set([400, 405, 406])
 /** The longest wait that an upstream can impose, in seconds: a day. */
 const MAX_RETRY_AFTER_S = 86_400
 
@@ -30,29 +32,36 @@ export async function errorOf(response: ExchangeResponse, context: RefusalContex
   // The answer to a `HEAD` has no body that could give a reason.
   const reason = messageOf(body, { authorizations, url })
   const message = reason ?? `${path.replace('/', ' ')}: ${STATUS_CODES[status] ?? 'no reason given'}`
+  const waitMs = retryAfterMs(headers['retry-after'])
+  const code = isLimit(status, waitMs)
+    ? 'TOOMANYREQUESTS'
+    : isStorage
+      ? storageCodeOf(status, path)
+      : codeOf(status, path)
   const who = isStorage ? `${upstream}'s storage` : upstream
-  return new OciError(
-    isStorage ? storageCodeOf(status, path) : codeOf(status, path),
-    `${who} answers ${status}: ${message}`,
-    {
-      retryAfterMs: retryAfterMs(headers['retry-after']),
-      challenge: isRelayed && status === 401 && !isStorage ? headers['www-authenticate'] : undefined,
-    },
-  )
+  return new OciError(code, `${who} answers ${status}: ${message}`, {
+    retryAfterMs: waitMs,
+    challenge: isRelayed && status === 401 && !isStorage ? headers['www-authenticate'] : undefined,
+    permanent: !isStorage && SENSELESS.has(status) ? true : undefined,
+  })
+}
+
+/** Upstream wants fewer requests, or none for a while. */
+function isLimit(status: number, waitMs: number | undefined): boolean {
+  return status === 429 || (status === 503 && waitMs !== undefined)
 }
 
 /** A signed URL that has expired says nothing about who may read: the registry gives out a new one. */
 function storageCodeOf(status: number, path: string): OciErrorCode {
-  return status === 404 ? codeOf(status, path) : 'UNKNOWN'
+  return [404, 410, 451].includes(status) ? codeOf(status, path) : 'UNKNOWN'
 }
 
 function codeOf(status: number, path: string): OciErrorCode {
   if (status === 401) return 'UNAUTHORIZED'
-  if (status === 403) return 'DENIED'
-  if (status === 404 && path.startsWith('tags/')) return 'NAME_UNKNOWN'
-  if (status === 404) return path.startsWith('blobs/') ? 'BLOB_UNKNOWN' : 'MANIFEST_UNKNOWN'
-  if (status === 429) return 'TOOMANYREQUESTS'
-  return 'UNKNOWN'
+  if (status === 403 || status === 451) return 'DENIED'
+  if (status !== 404 && status !== 410) return 'UNKNOWN'
+  if (path.startsWith('tags/')) return 'NAME_UNKNOWN'
+  return path.startsWith('blobs/') ? 'BLOB_UNKNOWN' : 'MANIFEST_UNKNOWN'
 }
 
 function messageOf(body: Buffer, shown: Shown): string | undefined {

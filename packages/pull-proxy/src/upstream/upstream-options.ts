@@ -27,11 +27,11 @@ export interface UpstreamOptions {
   readonly tls?: UpstreamTls | undefined
   /** Overrides the proxy's own, one by one. */
   readonly timeouts?: Partial<UpstreamTimeouts> | undefined
-  /** How often in a row a fetch may fail without bringing a byte, before it is given up. Default 3. */
+  /** How often in a row a fetch may fail without bringing 16 KiB, before it is given up. Default 3. */
   readonly retries?: number | undefined
-  /** The most requests of this node at the same time. Default 16. */
+  /** The most bodies of blobs of this node at the same time, and as many other requests. Default 16. */
   readonly concurrency?: number | undefined
-  /** The most requests of all nodes of the cluster at the same time. Default 64. */
+  /** The most bodies of blobs of all nodes of the cluster at the same time. Default 64. */
   readonly clusterConcurrency?: number | undefined
   readonly tags?: TagOptions | undefined
 }
