@@ -1,9 +1,12 @@
 import { LRUCache } from 'lru-cache'
+import { OciError } from '../oci/oci-error.ts'
 import type { ContentKind, TagTarget } from '../upstream/registry-client.ts'
 import type { Target } from '../upstream/upstreams.ts'
 
 /** How many facts are remembered at the most. */
 const MAX_FACTS = 100_000
+/** How long upstream may take to say whether somebody may read something, in milliseconds. */
+const MAX_ASKING_MS = 8_000
 
 export interface AccessGateOptions {
   /** How long upstream's yes to a client is good, in milliseconds. */
@@ -47,7 +50,7 @@ export class AccessGate {
     const question = `${visitorFact(target, visitor.id)} ${kind}/${reference}`
     const pending = this.#pending.get(question)
     if (pending !== undefined) return pending
-    const answer = upstream.admit(target, kind, reference, this.#signal)
+    const answer = this.#ask(target, kind, reference)
     this.#pending.set(question, answer)
     try {
       const named = await answer
@@ -56,6 +59,25 @@ export class AccessGate {
       return named
     } finally {
       this.#pending.delete(question)
+    }
+  }
+
+  /** Upstream no longer takes the client's credentials: the next request hears it from upstream itself. */
+  refused(target: Target, failure: unknown): void {
+    const { visitor } = target
+    if (visitor === undefined || !(failure instanceof OciError)) return
+    if (failure.code === 'UNAUTHORIZED' || failure.code === 'DENIED')
+      this.#facts.delete(visitorFact(target, visitor.id))
+  }
+
+  async #ask(target: Target, kind: ContentKind, reference: string): Promise<TagTarget | undefined> {
+    const late = AbortSignal.timeout(MAX_ASKING_MS)
+    try {
+      return await target.upstream.admit(target, kind, reference, AbortSignal.any([this.#signal, late]))
+    } catch (error) {
+      if (!late.aborted || error instanceof OciError) throw error
+      const { name } = target.upstream
+      throw new OciError('UNKNOWN', `${name} did not say within ${MAX_ASKING_MS} ms whether this may be read`)
     }
   }
 

@@ -19,6 +19,8 @@ export interface FillContext {
 const FIRST_PAUSE_MS = 200
 /** What counts as getting further, in bytes: one byte a connection would take for ever, and upstream a connection each. */
 const MIN_PROGRESS_BYTES = 16 * 1024
+/** After so many bytes a connection is taken up again at once. */
+const MUCH_BYTES = 1024 * 1024
 
 /**
  * Fills a flight from upstream, from where it is to its end. A connection that breaks off is taken up again with
@@ -28,23 +30,24 @@ const MIN_PROGRESS_BYTES = 16 * 1024
  */
 export async function fillFromUpstream(flight: Flight, request: FetchRequest, context: FillContext): Promise<void> {
   const { signal, logger } = context
-  const doubted = new Set<number>()
   const patience = new Patience()
   let before = flight.written
   for (let fruitless = 0; ;) {
     try {
-      await fillOnce(flight, request, { ...context, doubted, patience })
+      await fillOnce(flight, request, { ...context, patience })
       return
     } catch (error) {
       signal.throwIfAborted()
       if (isRefusal(error) && request.refused?.() === true) continue
       if (!isWorthAnotherTry(error, patience)) throw error
-      const hasProgressed = flight.written >= before + MIN_PROGRESS_BYTES
+      const gainedBytes = flight.written - before
+      const hasProgressed = gainedBytes >= MIN_PROGRESS_BYTES
       fruitless = hasProgressed ? 0 : fruitless + 1
       if (hasProgressed || flight.written < before) before = flight.written
       if (fruitless >= request.upstream.retries) throw error
       logger.warn({ digest: flight.digest, at: flight.written, err: error }, 'upstream failed; trying again')
-      await pause(Math.random() * FIRST_PAUSE_MS * 2 ** fruitless, signal)
+      // Where much has come, clients wait for the rest, and upstream is well enough.
+      if (gainedBytes < MUCH_BYTES) await pause(Math.random() * FIRST_PAUSE_MS * 2 ** fruitless, signal)
     }
   }
 }
@@ -61,24 +64,23 @@ function isWorthAnotherTry(error: unknown, patience: Patience): boolean {
 }
 
 interface FillOnceContext extends FillContext {
-  /** Sizes that upstream has named once although the manifest says another one. */
-  readonly doubted: Set<number>
   readonly patience: Patience
 }
 
 async function fillOnce(flight: Flight, request: FetchRequest, context: FillOnceContext): Promise<void> {
-  const { stats, signal, doubted, patience } = context
+  const { stats, signal, patience } = context
   if (flight.total !== undefined && flight.written === flight.total) return
   const { upstream, kind, knownSize = flight.total } = request
   const content = { kind, digest: flight.digest }
-  const opened = await upstream.open(request, content, { offset: flight.written, knownSize, patience, signal })
+  const open = () => upstream.open(request, content, { offset: flight.written, knownSize, patience, signal })
+  let opened = await open()
+  // Readers are told the size at once, so upstream must say twice what the manifest does not; that may be the wrong one.
+  if (knownSize !== undefined && opened.size !== knownSize && flight.total === undefined) {
+    opened.body.on('error', () => undefined).destroy()
+    opened = await open()
+  }
   try {
     const { size } = opened
-    // Readers are told the size at once, so upstream must say it twice; then it may be the manifest that is wrong.
-    if (knownSize !== undefined && size !== knownSize && flight.total === undefined && !doubted.has(size)) {
-      doubted.add(size)
-      throw new OciError('UNKNOWN', `${upstream.name} sends ${size} bytes for ${flight.digest}, and not ${knownSize}`)
-    }
     if (flight.total !== undefined && flight.total !== size) {
       // Upstream is the one to believe: a peer that named another size sent bytes of something else.
       await flight.restart()

@@ -154,15 +154,28 @@ describe('readers', () => {
     expect((await reading).equals(small)).toBe(true)
   })
 
-  test('of an empty blob are at its end at once', async () => {
+  test('of an empty blob are let in when nothing has turned out to be right', async () => {
     const empty = Buffer.alloc(0)
     const flight = await createFlight(digestOf(empty))
     flight.announce({ size: 0, source: 'upstream' })
-    const content = await contentOf(flight)
-    expect(await content.read(Buffer.alloc(1), 0)).toBe(0)
+    const joining = contentOf(flight)
+    expect(await isPending(joining)).toBe(true)
     expect(flight.verify()).toBe(true)
+    expect(await (await joining).read(Buffer.alloc(1), 0)).toBe(0)
     await flight.commit()
     expect(store.has(digestOf(empty))).toBe(true)
+  })
+
+  test('are not told that a blob is empty by a source that has nothing', async () => {
+    const flight = await createFlight()
+    flight.announce({ size: 0, source: 'upstream' })
+    const joining = flight.join()
+    expect(flight.verify()).toBe(false)
+    await flight.restart()
+    flight.announce({ size: bytes.length, source: 'upstream' })
+    const joined = (await joining)!
+    await using content = joined.content
+    expect(content.size).toBe(bytes.length)
   })
 
   test('that leave are no longer counted, and take nothing from the others', async () => {

@@ -133,7 +133,7 @@ export class Flight {
 
   /** Ends it without a blob: readers are cut. */
   async fail(reason: unknown): Promise<void> {
-    if (this.#error !== undefined) return
+    if (this.#error !== undefined || this.#committed) return
     this.#error = reason instanceof Error ? reason : new OciError('UNKNOWN', String(reason))
     this.#opened.reject(this.#error)
     this.#newest = undefined
@@ -153,8 +153,10 @@ export class Flight {
     for (;;) {
       if (this.#error !== undefined) throw this.#error
       if (this.#committed) return undefined
-      if (this.#facts !== undefined) return { content: this.#read(this.#facts), source: this.#facts.source }
-      await this.#opened.promise
+      // Of nothing no bytes can be held back until the digest is right.
+      const isKnown = this.#facts !== undefined && (this.#facts.size > 0 || this.#verified)
+      if (this.#facts !== undefined && isKnown) return { content: this.#read(this.#facts), source: this.#facts.source }
+      await (this.#facts === undefined ? this.#opened.promise : this.#news(undefined))
     }
   }
 
@@ -177,6 +179,7 @@ export class Flight {
         const end = await this.#readable(position, reader, signal)
         const newest = this.#newest
         if (newest === undefined || position < newest.start || position >= end) return undefined
+        if (position >= newest.start + newest.bytes.length) return undefined
         return newest.bytes.subarray(position - newest.start, end - newest.start)
       },
       [Symbol.asyncDispose]: async () => {

@@ -48,12 +48,18 @@ export class Flights {
     this.#logger = logger
   }
 
-  /** Opens content that is here or on its way; undefined when it is neither. @throws {OciError} when its flight fails */
-  async peek(id: ContentId): Promise<Opened | undefined> {
+  /**
+   * Opens content that is here or on its way; undefined when it is neither.
+   *
+   * @param isPatient whether to wait for a flight that has no source yet, which may take any time. Default true.
+   * @throws {OciError} when its flight fails
+   */
+  async peek(id: ContentId, isPatient = true): Promise<Opened | undefined> {
     for (;;) {
       const stored = await this.#store.open(id)
       if (stored !== undefined) return { content: stored, source: 'store' }
       const entry = await this.#underWay(id)
+      if (!isPatient && entry !== undefined && entry.flight.total === undefined) return undefined
       const joined = await entry?.flight.join()
       if (joined !== undefined) return { content: joined.content, source: 'inflight' }
       // A flight that has landed meanwhile is in the store now.

@@ -42,8 +42,11 @@ export class BlobHandler {
     // another repository, this one may have the blob all the same.
     const opened =
       response.req.method === 'HEAD'
-        ? await flights.peek(id).catch(() => undefined)
-        : await flights.open(id, { ...target, kind: 'blobs', knownSize: cache.sizeOf(digest) })
+        ? await flights.peek(id, false).catch(() => undefined)
+        : await flights.open(id, { ...target, kind: 'blobs', knownSize: cache.sizeOf(id) }).catch((error: unknown) => {
+            gate.refused(target, error)
+            throw error
+          })
     if (opened === undefined) {
       const size = await target.upstream.sizeOf(target, 'blobs', digest, signal)
       const all = { ...headers, 'content-length': size, 'accept-ranges': 'bytes', 'x-layerlock-source': 'upstream' }

@@ -21,7 +21,7 @@ export const MAX_LIST_BYTES = 1024 * 1024
 export class ListCache {
   readonly #lists = new LRUCache<string, List>({
     maxSize: MAX_CACHED_BYTES,
-    sizeCalculation: ({ body }) => body.length + 1_000,
+    sizeCalculation: ({ body }, key) => body.length + 2 * key.length + 1_000,
   })
   readonly #pending = new Map<string, Promise<List | undefined>>()
 

@@ -1,6 +1,6 @@
 import { LRUCache } from 'lru-cache'
 import type { Content } from '../content/content-store.ts'
-import type { ContentId } from '../oci/content-id.ts'
+import { type ContentId, contentIdOf, domainOfId } from '../oci/content-id.ts'
 import { isManifest, MANIFEST_MAX_BYTES, manifestTypeOf, sizesOf } from '../oci/manifest.ts'
 import { OciError } from '../oci/oci-error.ts'
 
@@ -21,7 +21,7 @@ export class ManifestCache {
     maxSize: MAX_CACHED_BYTES,
     sizeCalculation: ({ bytes }) => bytes.length + 1_000,
   })
-  readonly #sizes = new LRUCache<string, number>({ max: MAX_SIZES })
+  readonly #sizes = new LRUCache<ContentId, number>({ max: MAX_SIZES })
 
   get(id: ContentId): Manifest | undefined {
     return this.#manifests.get(id)
@@ -38,13 +38,14 @@ export class ManifestCache {
     if (!isManifest(bytes)) throw new OciError('MANIFEST_UNKNOWN', 'what has this digest is no manifest')
     const manifest = { bytes, mediaType: manifestTypeOf(bytes) }
     this.#manifests.set(id, manifest)
-    for (const [named, size] of sizesOf(bytes)) this.#sizes.set(named, size)
+    const domain = domainOfId(id)
+    for (const [named, size] of sizesOf(bytes)) this.#sizes.set(contentIdOf(named, domain), size)
     return manifest
   }
 
   /** The size that a manifest has given, in bytes: a hint, for anyone can write a manifest. */
-  sizeOf(digest: string): number | undefined {
-    return this.#sizes.get(digest)
+  sizeOf(id: ContentId): number | undefined {
+    return this.#sizes.get(id)
   }
 }
 

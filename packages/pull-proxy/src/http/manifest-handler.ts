@@ -37,7 +37,11 @@ export class ManifestHandler {
     if (reference.kind === 'tag') return this.#answerTag(target, reference.tag, response, signal)
     await this.#options.gate.admit(target, 'manifests', reference.digest)
     if (answeredNotModified(response, reference.digest)) return
-    this.#send(response, await this.#find(target, reference.digest))
+    const found = await this.#find(target, reference.digest).catch((error: unknown) => {
+      this.#options.gate.refused(target, error)
+      throw error
+    })
+    this.#send(response, found)
   }
 
   /** A tag is answered only with a manifest that can be served: the one that it names now, or the last that was. */
@@ -49,7 +53,10 @@ export class ManifestHandler {
     try {
       resolved = await tags.resolve(target, tag, proof, signal)
       gate.contains(target, resolved.digest)
-      if (answeredNotModified(response, resolved.digest)) return
+      if (answeredNotModified(response, resolved.digest)) {
+        await tags.served(target, tag, resolved)
+        return
+      }
       try {
         found = await this.#find(target, resolved.digest, resolved.size)
       } catch (failure) {
@@ -60,6 +67,7 @@ export class ManifestHandler {
         found = await this.#find(target, resolved.digest, resolved.size)
       }
     } catch (error) {
+      gate.refused(target, error)
       if (await this.#answerStale(target, tag, response, error)) return
       throw error
     }
@@ -74,7 +82,7 @@ export class ManifestHandler {
     if (last === undefined) return false
     const { digest } = last.target
     gate.contains(target, digest)
-    const found = await this.#find(target, digest).catch(() => undefined)
+    const found = await inTime(this.#find(target, digest))
     if (found === undefined) return false
     const { upstream } = target
     stats.staleTag(upstream.name)
@@ -90,7 +98,7 @@ export class ManifestHandler {
     const id = contentIdOf(digest, target.upstream.domain)
     const cached = cache.get(id)
     if (cached !== undefined) return { ...cached, digest, source: 'store' }
-    const knownSize = size ?? cache.sizeOf(digest)
+    const knownSize = size ?? cache.sizeOf(id)
     const { content: opened, source } = await flights.open(id, { ...target, kind: 'manifests', knownSize })
     await using content = opened
     return { ...(await cache.read(id, content)), digest, source }
@@ -108,6 +116,20 @@ export class ManifestHandler {
     })
     if (response.req.method === 'HEAD') response.end()
     else response.end(bytes, () => stats.sent('clients', bytes.length))
+  }
+}
+
+/** How long the manifest of a stale tag may take to be had, in milliseconds: upstream is away, but other nodes may have it. */
+const MAX_STALE_WAIT_MS = 3_000
+
+/** What somebody finds, if that is soon. */
+async function inTime(finding: Promise<Found>): Promise<Found | undefined> {
+  const late = Promise.withResolvers<undefined>()
+  const timer = setTimeout(() => late.resolve(undefined), MAX_STALE_WAIT_MS)
+  try {
+    return await Promise.race([finding.catch(() => undefined), late.promise])
+  } finally {
+    clearTimeout(timer)
   }
 }
 

@@ -11,12 +11,13 @@ export interface Piece {
 /** Shorter reads do not take a chunk of the pool: they would use a small part of it. */
 const MIN_SHARED_BYTES = 256 * 1024
 
-/** What readers with buffers of their own may use in all, as far as that leaves each of them some, in bytes. */
+/** What readers' own buffers may take in all before each is given small ones only, in bytes. */
 const OWN_BUFFERS_BYTES = 32 * 1024 * 1024
 const MAX_OWN_BYTES = 256 * 1024
 const MIN_OWN_BYTES = 16 * 1024
 
-let readersWithBuffers = 0
+/** What they take now. */
+let ownBytes = 0
 
 /**
  * Reads content for one response, at most one piece ahead of the one that is going out. What is in memory anyway goes
@@ -27,7 +28,7 @@ let readersWithBuffers = 0
 export class PieceReader implements Disposable {
   readonly #content: Content
   readonly #pool: ChunkPool
-  #own: readonly [Buffer, Buffer] | undefined
+  readonly #own: [Buffer, Buffer] = [NO_BYTES, NO_BYTES]
   #turn: 0 | 1 = 0
 
   constructor(content: Content, pool: ChunkPool) {
@@ -52,26 +53,29 @@ export class PieceReader implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    if (this.#own !== undefined) readersWithBuffers--
-    this.#own = undefined
+    ownBytes -= this.#own[0].length + this.#own[1].length
+    this.#own.fill(NO_BYTES)
   }
 
   #fromPool(content: Content & { readonly shared: object }, position: number, end: number) {
     return end - position < MIN_SHARED_BYTES ? undefined : this.#pool.take(content, position, end)
   }
 
-  /** Of the two the one that is not on its way out. */
+  /** Of the two the one that is not on its way out. A small range may have come first, so it grows when more is wanted. */
   #ownBuffer(wanted: number): Buffer {
-    if (this.#own === undefined) {
-      readersWithBuffers++
-      const share = Math.floor(OWN_BUFFERS_BYTES / readersWithBuffers / 2)
-      const size = Math.min(Math.max(wanted, 1), Math.max(MIN_OWN_BYTES, Math.min(MAX_OWN_BYTES, share)))
-      this.#own = [Buffer.allocUnsafeSlow(size), Buffer.allocUnsafeSlow(size)]
-    }
     this.#turn = this.#turn === 0 ? 1 : 0
-    return this.#own[this.#turn]
+    const kept = this.#own[this.#turn]
+    const isRoom = ownBytes - kept.length + MAX_OWN_BYTES <= OWN_BUFFERS_BYTES
+    const size = Math.min(wanted, isRoom ? MAX_OWN_BYTES : MIN_OWN_BYTES)
+    if (kept.length >= size) return kept
+    const buffer = Buffer.allocUnsafeSlow(size)
+    ownBytes += size - kept.length
+    this.#own[this.#turn] = buffer
+    return buffer
   }
 }
+
+const NO_BYTES = Buffer.alloc(0)
 
 function nothing(): void {}
 

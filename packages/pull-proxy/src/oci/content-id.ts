@@ -26,7 +26,10 @@ export function domainOfId(id: ContentId): string | undefined {
   return slash < 0 ? undefined : id.slice(0, slash)
 }
 
+/** The longest name of a file has 255 bytes, and the folder's name begins with a mark. */
+const MAX_DOMAIN_LENGTH = 254
+
 /** Whether a text can be the name of a domain: a registry's host, with or without a port. */
 export function isDomain(text: string): boolean {
-  return text.length <= 255 && /^[a-z0-9.-]+(?::\d{1,5})?$/.test(text)
+  return text.length <= MAX_DOMAIN_LENGTH && /^[a-z0-9.-]+(?::\d{1,5})?$/.test(text)
 }

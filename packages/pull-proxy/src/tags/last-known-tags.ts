@@ -10,6 +10,8 @@ export interface ResolvedTag extends TagTarget {
   readonly resolvedAtMs: number
   /** Whether it was this node that was told. */
   readonly isOwn: boolean
+  /** Whether the cluster has pinned it: then it counts, however old it is. */
+  readonly isPinned?: boolean | undefined
 }
 
 export interface LastKnownOptions {
@@ -38,14 +40,20 @@ export class LastKnownTags {
    * @param forMs how long it may be of use
    */
   async keep(name: string, resolved: ResolvedTag, forMs: number): Promise<void> {
-    const { digest, resolvedAtMs, isOwn } = resolved
-    const recorded = this.#recorded.get(name)
+    const { digest, resolvedAtMs, isOwn, isPinned = false } = resolved
+    const recorded = this.#recorded.get(name) ?? (await this.#onDisk(name))
     const newerByMs = resolvedAtMs - (recorded?.resolvedAtMs ?? -Infinity)
-    if (newerByMs <= 0) return
+    if (isPinned ? recorded?.digest === digest : newerByMs <= 0) return
     // What others were told is written down often enough never to get too old while the tag is used.
     if (recorded?.digest === digest && !isOwn && newerByMs < forMs / 4) return
     this.#recorded.set(name, { digest, resolvedAtMs })
     await Promise.all([this.#record(name, resolved), isOwn ? this.#publish(name, resolved, forMs) : undefined])
+  }
+
+  /** What was kept before this process began, or is remembered no longer. */
+  async #onDisk(name: string): Promise<{ readonly digest: string; readonly resolvedAtMs: number } | undefined> {
+    const kept = await this.#options.ledger.lookUp(name)
+    return kept === undefined ? undefined : { digest: kept.target.digest, resolvedAtMs: Date.now() - kept.ageMs }
   }
 
   /** What this node has kept, however old. */
@@ -70,7 +78,7 @@ export class LastKnownTags {
     try {
       await ledger.record(name, { digest, size, mediaType }, resolvedAtMs)
     } catch (error) {
-      this.#recorded.delete(name)
+      // Not tried again before there is something new: a full disk would be told of with each answer.
       logger.warn({ err: error, name }, 'what a tag names could not be kept for later')
     }
   }

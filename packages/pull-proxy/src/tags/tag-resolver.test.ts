@@ -179,14 +179,24 @@ describe('resolve()', () => {
   })
 
   test('asks an upstream that has failed all the same where nothing is known', async () => {
-    const { served, resolve } = await startResolver(new SoloCoordinator(), { ttlMs: 0 })
+    const times = { maxAskingMs: 2_000, maxAskingIfKnownMs: 200 }
+    const { served, resolve } = await startResolver(new SoloCoordinator(), { ttlMs: 0 }, 'known', times)
     await served()
-    registry.fault = () => ({ kind: 'status', status: 500 })
+    registry.fault = () => ({ kind: 'hang' })
     await failureOf(resolve())
     registry.fault = undefined
     registry.contents.setTag('library/app', 'other', image.manifest.digest)
     expect(await resolve('other')).toMatchObject({ digest: image.manifest.digest })
-    await expect(resolve()).rejects.toThrow('docker.io answers 500')
+    await expect(resolve()).rejects.toThrow('docker.io did not say within 200 ms')
+  })
+
+  test('goes on asking about one tag when another one fails', async () => {
+    const { served, resolve } = await startResolver(new SoloCoordinator(), { ttlMs: 0 })
+    await served()
+    registry.fault = ({ reference }) => (reference === 'broken' ? { kind: 'status', status: 500 } : undefined)
+    registry.contents.setTag('library/app', 'latest', image.manifest.digest)
+    await failureOf(resolve('broken'))
+    expect(await resolve()).toMatchObject({ digest: image.manifest.digest })
   })
 
   test('keeps a pinned tag while the lock server is away, after a restart too', async () => {

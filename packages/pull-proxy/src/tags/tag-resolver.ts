@@ -100,7 +100,8 @@ export class TagResolver {
   async served(target: Target, tag: string, resolved: ResolvedTag): Promise<void> {
     const { policy, maxStaleMs } = target.upstream.tags
     if (maxStaleMs === 0 && policy !== 'pin') return
-    await this.#lastKnown.keep(nameOf(target, tag), resolved, maxStaleMs)
+    const isPinned = policy === 'pin' && !resolved.isOwn
+    await this.#lastKnown.keep(nameOf(target, tag), { ...resolved, isPinned }, maxStaleMs)
   }
 
   /** What a tag named last, where upstream's failure is one that allows to go by that. Never rejects. */
@@ -145,7 +146,8 @@ export class TagResolver {
     } catch (error) {
       if (!isOutage(error) || error.code !== 'UNKNOWN' || !(await this.#hasLastKnown(target, tag))) throw error
       const { message } = error
-      this.#outages.set(name, { message, untilMs: performance.now() + OUTAGE_MS })
+      // Only silence makes others wait too; a quick failure may be that of this tag.
+      if (error instanceof SilenceError) this.#outages.set(name, { message, untilMs: performance.now() + OUTAGE_MS })
       // With a time to come back all who wait for this node are told at once, and need not find out for themselves.
       throw new OciError('UNKNOWN', message, { retryAfterMs: OUTAGE_MS, cause: error })
     }
@@ -157,7 +159,7 @@ export class TagResolver {
     const { upstream, repository } = target
     const late = new AbortController()
     const giveUp = (ms: number) =>
-      late.abort(new OciError('UNKNOWN', `${upstream.name} did not say within ${ms} ms what ${tag} names`))
+      late.abort(new SilenceError(`${upstream.name} did not say within ${ms} ms what ${tag} names`))
     const timers = [
       setTimeout(() => giveUp(maxAskingMs), maxAskingMs),
       setTimeout(() => {
@@ -185,6 +187,13 @@ export class TagResolver {
 
   async #hasLastKnown(target: Target, tag: string): Promise<boolean> {
     return (await this.#lastKnown.newest(nameOf(target, tag), target.upstream.tags.maxStaleMs)) !== undefined
+  }
+}
+
+/** Upstream has not answered in time. */
+class SilenceError extends OciError {
+  constructor(message: string) {
+    super('UNKNOWN', message)
   }
 }
 

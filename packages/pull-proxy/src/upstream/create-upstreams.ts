@@ -1,4 +1,5 @@
 import { DEFAULT_TAG_MAX_STALE_MS, DEFAULT_TAG_TTL_MS, type ProxyOptions } from '../proxy-options.ts'
+import { isDomain } from '../oci/content-id.ts'
 import type { ProxyStats } from '../status/proxy-stats.ts'
 import { createClusterLimits, type LimitsCoordinator } from './cluster-limits.ts'
 import { createCredentialSource } from './credentials/create-credential-source.ts'
@@ -43,8 +44,13 @@ export function createUpstreams(options: ProxyOptions, context: UpstreamsContext
   })
 }
 
-function checkUpstream({ name, url, credentials }: UpstreamOptions): void {
+function checkUpstream({ name, url, credentials, auth }: UpstreamOptions): void {
   if (name !== ANY_UPSTREAM) {
+    if (auth === 'passthrough' && !isDomain(name)) {
+      throw new TypeError(
+        `upstreams: ${JSON.stringify(name)}: is not a registry's host in lower case, with or without a port`,
+      )
+    }
     if (url === undefined) throw new TypeError(`upstreams: ${name}: has no url`)
     return
   }

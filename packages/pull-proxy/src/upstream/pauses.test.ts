@@ -107,14 +107,35 @@ test('the pause of a visitor is that of nobody else, and stays on this node', ()
   expect(pauses.isOn(alice)).toBe(false)
 })
 
-test.each([
-  ['two visitors', [alice, bob]],
-  ['one without credentials', [anonymous]],
-])('the pause of %s is everybody’s', (_who, visitors) => {
+test('visitors that are limited, or one without credentials, make nobody else wait', () => {
   const { pauses, told } = create()
-  for (const visitor of visitors) pauses.limited(visitor, { retryAfterMs: 60_000, message }, performance.now())
-  expect(pauses.isOn({ id: 'carol', authorization: 'Basic Yw==' })).toBe(true)
-  expect(told).toHaveLength(1)
+  for (const visitor of [alice, bob, anonymous])
+    pauses.limited(visitor, { retryAfterMs: 60_000, message }, performance.now())
+  expect(pauses.isOn({ id: 'carol', authorization: 'Basic Yw==' })).toBe(false)
+  expect(told).toEqual([])
+})
+
+test('a pause whose length upstream has named is never longer', () => {
+  const { pauses } = create()
+  for (let time = 0; time < 5; time++) {
+    expect(pauses.limited(undefined, { retryAfterMs: 1_000, message }, performance.now()).retryAfterMs).toBe(1_000)
+    vi.advanceTimersByTime(1_001)
+  }
+})
+
+test('an answer after a pause makes the next one short again', () => {
+  const { pauses } = create()
+  const limited = () => pauses.limited(undefined, { message }, performance.now()).retryAfterMs
+  const first = limited()
+  vi.advanceTimersByTime(first + 1)
+  expect(limited()).toBe(2 * first)
+  // One that was sent before it was over says nothing.
+  pauses.succeeded(undefined, performance.now())
+  vi.advanceTimersByTime(2 * first + 1)
+  expect(limited()).toBe(4 * first)
+  vi.advanceTimersByTime(4 * first + 1)
+  pauses.succeeded(undefined, performance.now())
+  expect(limited()).toBe(first)
 })
 
 test('a shorter pause does not end a longer one', () => {

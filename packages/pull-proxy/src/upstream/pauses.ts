@@ -66,10 +66,10 @@ interface Known {
 
 /**
  * The pauses that one upstream has asked for (429). Those of the proxy's own credentials are everybody's, in the whole
- * cluster. Clients with credentials of their own (`passthrough`) have pauses of their own, on this node; when two of them
- * are limited at the same time, or one without credentials, it is the address that upstream limits, and so everybody.
+ * cluster. Clients with credentials of their own (`passthrough`), or with none, have pauses of their own, on this node:
+ * nobody can make others wait.
  *
- * Where upstream goes on limiting after a pause, the next one is at least twice as long.
+ * Where upstream goes on limiting after a pause without saying for how long, the next one is twice as long.
  */
 export class Pauses {
   readonly #shared: SharedPauses
@@ -122,17 +122,24 @@ export class Pauses {
     const askedMs = retryAfterMs > 0 ? retryAfterMs : DEFAULT_PAUSE_MS
     // Requests that were on their way together are answered alike, and that says nothing new.
     const isAgain = last !== undefined && sentAtMs >= last.untilMs
-    const lengthMs = isAgain ? Math.max(askedMs, Math.min(2 * last.lengthMs, MAX_DOUBLED_MS)) : askedMs
+    const isDoubled = isAgain && retryAfterMs <= 0
+    const lengthMs = isDoubled ? Math.max(askedMs, Math.min(2 * last.lengthMs, MAX_DOUBLED_MS)) : askedMs
     const known = { lengthMs, untilMs: performance.now() + lengthMs, message }
     const paused = { retryAfterMs: lengthMs, message }
     if (visitor !== undefined) {
-      const others = [...this.#visitors].some(([id, { untilMs }]) => id !== visitor.id && untilMs > performance.now())
       this.#visitors.set(visitor.id, later(this.#visitors.get(visitor.id), known))
-      if (visitor.authorization !== undefined && !others) return paused
+      return paused
     }
     this.#everybodys = later(this.#everybodys, known)
     void this.#shared.tell(paused, lengthMs + MEMORY_MS)
     return paused
+  }
+
+  /** Upstream has answered a request that was sent at this time, so a pause that was over by then is history. */
+  succeeded(visitor: Visitor | undefined, sentAtMs: number): void {
+    if (this.#everybodys !== undefined && sentAtMs >= this.#everybodys.untilMs) this.#everybodys = undefined
+    const own = visitor === undefined ? undefined : this.#visitors.get(visitor.id)
+    if (visitor !== undefined && own !== undefined && sentAtMs >= own.untilMs) this.#visitors.delete(visitor.id)
   }
 
   /** The pause that ends last, or has. */
@@ -145,6 +152,9 @@ export class Pauses {
   }
 }
 
+/** The one that ends later; slow answers to earlier requests do not make it shorter. */
 function later(one: Known | undefined, other: Known): Known {
-  return one !== undefined && one.untilMs > other.untilMs ? one : other
+  if (one === undefined) return other
+  const lengthMs = Math.max(one.lengthMs, other.lengthMs)
+  return { ...(one.untilMs > other.untilMs ? one : other), lengthMs }
 }

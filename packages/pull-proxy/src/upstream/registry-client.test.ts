@@ -104,6 +104,16 @@ describe('open()', () => {
     expect(await digestOfBody(opened)).toBe(digest)
   })
 
+  test('believes a HEAD more than what others have told', async () => {
+    await using registry = await startRegistry({
+      fault: ({ method }) => (method === 'GET' ? { kind: 'noContentLength' } : undefined),
+    })
+    await using client = createRegistryClient(registry.url)
+    const opened = await client.open(scope, { kind: 'blobs', digest }, { offset: 0, knownSize: 5, signal })
+    expect(opened.size).toBe(sizeBytes)
+    opened.body.on('error', () => undefined).destroy()
+  })
+
   test('goes by the size that is known where upstream never tells it', async () => {
     await using registry = await startRegistry({ fault: () => ({ kind: 'noContentLength' }) })
     await using client = createRegistryClient(registry.url)
@@ -112,7 +122,7 @@ describe('open()', () => {
     const opened = await client.open(scope, { kind: 'blobs', digest }, { offset: 0, knownSize: sizeBytes, signal })
     expect(opened.size).toBe(sizeBytes)
     expect(await digestOfBody(opened)).toBe(digest)
-    expect(registry.requests.countOf()).toBe(1)
+    expect(registry.requests.countOf({ method: 'HEAD' })).toBe(1)
   })
 
   test.each(['bytes 0-99/100', 'bytes 6-99/100', 'bytes */100', 'nonsense', undefined])(

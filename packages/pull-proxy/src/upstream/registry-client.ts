@@ -26,7 +26,7 @@ export interface OpenedContent {
 export interface OpenOptions {
   /** The first byte that is wanted. */
   readonly offset: number
-  /** The size of the whole as others have told it; taken where upstream tells none. */
+  /** The size of the whole as others have told it; taken where upstream tells none, not by a `HEAD` either. */
   readonly knownSize?: number | undefined
   /** How long pauses may be sat out. Default: as long as for one request. */
   readonly patience?: Patience | undefined
@@ -89,8 +89,9 @@ export class RegistryClient implements AsyncDisposable {
     const fetch = async (passage: Passage) => {
       const response = await this.#requests.send({ method: 'GET', scope, path, headers, signal })
       try {
-        const { surplus, size = knownSize } = this.#placeOf(response, offset)
-        const opened = { size: size ?? (await this.#sizeOf(scope, kind, digest, signal)), body: response.body, surplus }
+        const { surplus, size } = this.#placeOf(response, offset)
+        const whole = size ?? (await this.#sizeOf(scope, kind, digest, signal).catch(otherwise(knownSize)))
+        const opened = { size: whole, body: response.body, surplus }
         passage.leaveAfter(response.body)
         return opened
       } catch (error) {
@@ -188,6 +189,14 @@ export class RegistryClient implements AsyncDisposable {
     const range = parseContentRange(headers['content-range'])
     if (status === 206 && range?.start === offset) return { size: range.total, surplus: 0 }
     throw new OciError('UNKNOWN', `${this.name} answers ${status} with another range than was asked for`)
+  }
+}
+
+/** What is known is better than nothing, where upstream itself does not tell. */
+function otherwise(knownSize: number | undefined): (failure: unknown) => number {
+  return (failure) => {
+    if (knownSize === undefined || !(failure instanceof OciError) || failure.code !== 'UNKNOWN') throw failure
+    return knownSize
   }
 }
 

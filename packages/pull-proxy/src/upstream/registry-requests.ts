@@ -86,7 +86,9 @@ export class RegistryRequests implements AsyncDisposable {
   ): Promise<T> {
     const passage = await this.#gate.enter({ ...entry, visitor, signal })
     try {
-      return await work(passage)
+      const result = await work(passage)
+      passage.succeeded()
+      return result
     } catch (error) {
       passage.leave()
       if (!(error instanceof OciError) || error.code !== 'TOOMANYREQUESTS') throw error

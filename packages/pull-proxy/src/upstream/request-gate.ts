@@ -38,6 +38,8 @@ export interface Entry {
 export interface Passage {
   /** Upstream answered that it wants no more for a while. Leaves, and gives back how long nobody will ask. */
   limited(asked: AskedPause): Pause
+  /** Upstream has answered as it should. */
+  succeeded(): void
   leave(): void
   /** Leaves when the body is over. */
   leaveAfter(body: Readable): void
@@ -100,6 +102,7 @@ export class RequestGate {
         leave()
         return this.#pauses.limited(visitor, asked, sentAtMs)
       },
+      succeeded: () => this.#pauses.succeeded(visitor, sentAtMs),
       leave,
       leaveAfter: (body) => {
         if (body.closed || body.destroyed) leave()

@@ -6,6 +6,8 @@ import { redact, type Shown } from './redact.ts'
 /** As much of an error's body as is read. */
 const MAX_ERROR_BYTES = 64 * 1024
 const MAX_MESSAGE_LENGTH = 300
+/** And as long as it may take, in milliseconds. */
+const MAX_READING_MS = 5_000
 /** Upstream makes no sense of what is asked for, and would not the next time. */
 const SENSELESS: ReadonlySet<number> = new Set([400, 405, 406])
 /** The longest wait that an upstream can impose, in seconds: a day. */
@@ -28,11 +30,16 @@ export interface RefusalContext {
 export async function errorOf(response: ExchangeResponse, context: RefusalContext): Promise<OciError> {
   const { upstream, path, authorizations, isStorage = false, isRelayed = false } = context
   const { status, headers, url } = response
+  // It is for the message only, and whoever waits should not wait long for that.
+  const late = setTimeout(() => response.body.destroy(), MAX_READING_MS)
   const body = await readAll(response, MAX_ERROR_BYTES).catch(() => Buffer.alloc(0))
+  clearTimeout(late)
   // The answer to a `HEAD` has no body that could give a reason.
   const reason = messageOf(body, { authorizations, url })
   const message = reason ?? `${path.replace('/', ' ')}: ${STATUS_CODES[status] ?? 'no reason given'}`
-  const waitMs = retryAfterMs(headers['retry-after'])
+  const askedMs = retryAfterMs(headers['retry-after'])
+  // One sick part of a registry must not close the whole of it for long.
+  const waitMs = isStorage || status === 503 ? capped(askedMs) : askedMs
   const code = isLimit(status, waitMs)
     ? 'TOOMANYREQUESTS'
     : isStorage
@@ -44,6 +51,13 @@ export async function errorOf(response: ExchangeResponse, context: RefusalContex
     challenge: isRelayed && status === 401 && !isStorage ? headers['www-authenticate'] : undefined,
     permanent: !isStorage && SENSELESS.has(status) ? true : undefined,
   })
+}
+
+/** The longest pause for what may concern a part of the registry only, in milliseconds. */
+const MAX_PARTIAL_MS = 60_000
+
+function capped(ms: number | undefined): number | undefined {
+  return ms === undefined ? undefined : Math.min(ms, MAX_PARTIAL_MS)
 }
 
 /** Upstream wants fewer requests, or none for a while. */
