@@ -56,6 +56,27 @@ async function inflight(): Promise<{ readers: number; total?: number }[]> {
   return (JSON.parse(String(body)) as { inflight: { readers: number; total?: number }[] }).inflight
 }
 
+test('an upstream that sends nothing for a blob is not believed', async () => {
+  registry.fault = ({ method }) => (method === 'GET' ? { kind: 'status', status: 200, body: '' } : undefined)
+  const answer = await get()
+  expect({ status: answer.status, isComplete: answer.error === undefined }).not.toEqual({
+    status: 200,
+    isComplete: true,
+  })
+  expect(await storedBlobs()).toEqual([])
+  registry.fault = undefined
+  expect(await get()).toMatchObject({ status: 200, digest: layer.digest })
+})
+
+test('a HEAD does not wait for a fetch that has no source yet', async () => {
+  registry.fault = ({ method }) => (method === 'GET' ? { kind: 'hang' } : undefined)
+  const pulling = get()
+  await waitFor(() => upstreamGets() === 1, { what: 'the fetch' })
+  expect(await get({ method: 'HEAD' })).toMatchObject({ status: 200, headers: { 'content-length': String(sizeBytes) } })
+  registry.fault = undefined
+  expect((await pulling).digest).toBe(layer.digest)
+})
+
 describe('GET of a blob', () => {
   test('has the bytes and the headers of the distribution-spec', async () => {
     const { status, headers, digest } = await get()

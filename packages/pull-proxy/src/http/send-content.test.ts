@@ -106,6 +106,14 @@ describe.each([
     expect(pool.held).toBe(0)
   })
 
+  test('is not read in small pieces because a small range came first', async () => {
+    const { status, headers: got, body } = await get({ range: 'bytes=0-0,1000-200999' })
+    expect(status).toBe(206)
+    const parts = parseMultipart(String(got['content-type']), body!)
+    expect(parts.map((part) => part.bytes.length)).toEqual([1, 200_000])
+    expect(content.reads).toBeLessThan(20)
+  })
+
   test('is sent to sixteen clients at once', async () => {
     const answers = await Promise.all(Array.from({ length: 16 }, () => get({ keepBody: false })))
     expect(new Set(answers.map((answer) => answer.digest))).toEqual(new Set([digest]))

@@ -1,6 +1,6 @@
 import * as fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { isManifest, manifestTypeOf } from './manifest.ts'
+import { isManifest, manifestTypeOf, sizesOf } from './manifest.ts'
 
 const index = 'application/vnd.oci.image.index.v1+json'
 const manifest = 'application/vnd.oci.image.manifest.v1+json'
@@ -15,6 +15,7 @@ test.each([
   // What could not stand in a header is none.
   [{ mediaType: 'a/b\r\nx-evil: 1', manifests: [] }, index],
   [{ mediaType: 5 }, manifest],
+  [{ mediaType: `a/${'b'.repeat(300)}` }, manifest],
   [{ mediaType: '' }, manifest],
 ])('manifestTypeOf() says of %j that it is a %s', (value, type) => {
   expect(manifestTypeOf(Buffer.from(JSON.stringify(value)))).toBe(type)
@@ -39,4 +40,26 @@ test('manifestTypeOf() gives what can stand in a header, whatever the bytes are'
       expect(manifestTypeOf(bytes)).toMatch(/^[\w.+-]+\/[\w.+-]+$/)
     }),
   )
+})
+
+test('sizesOf() tells the sizes of what has a digest and a size, and of nothing else', () => {
+  const digest = `sha256:${'a'.repeat(64)}`
+  const other = `sha256:${'b'.repeat(64)}`
+  const layers = [
+    { digest, size: 5 },
+    { digest: 'x'.repeat(1_000), size: 1 },
+    { digest: other, size: -1 },
+    { digest: other, size: 1.5 },
+    { digest: 5, size: 5 },
+    null,
+    'text',
+  ]
+  const sizes = sizesOf(Buffer.from(JSON.stringify({ layers, config: { digest: other, size: 7 }, manifests: 'none' })))
+  expect([...sizes]).toEqual(
+    expect.arrayContaining([
+      [digest, 5],
+      [other, 7],
+    ]),
+  )
+  expect(sizes.size).toBe(2)
 })

@@ -35,6 +35,7 @@ function create(upstreams: readonly UpstreamOptions[], options: Partial<ProxyOpt
 test.each([
   [{ name: 'registry.example' }, 'registry.example: has no url'],
   [{ name: '*', url }, '*: url: must be left out'],
+  [{ name: 'my_registry', url, auth: 'passthrough' }, '"my_registry": is not a registry'],
   [{ name: '*', credentials: { kind: 'password', username: 'u', password: 's3cret' } }, 'a password would go to any'],
   [{ name: '*', credentials: { kind: 'passwordFile', username: 'u', path: '/s3cret' } }, 'a passwordFile would'],
   [{ name: '*', credentials: { kind: 'tokenFile', path: '/s3cret' } }, 'a tokenFile would go to any host'],
