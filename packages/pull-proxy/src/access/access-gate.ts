@@ -42,7 +42,7 @@ export class AccessGate {
    * @throws {OciError} as upstream refuses, with its challenge where it wants credentials
    */
   async admit(target: Target, kind: ContentKind, reference: string): Promise<TagTarget | undefined> {
-    const { upstream, visitor } = target
+    const { visitor } = target
     if (visitor === undefined) return undefined
     const isTag = !reference.includes(':')
     const isMember = isTag || this.#facts.has(contentFact(target, reference))

@@ -11,7 +11,6 @@ import {
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { Coordinator } from '../coordination/coordinator.ts'
 import { connectCoordinator } from '../coordination/lock-coordinator.testbed.ts'
-import { ScriptedCoordinator } from '../coordination/scripted-coordinator.testbed.ts'
 import { SoloCoordinator } from '../coordination/solo-coordinator.ts'
 import type { Digest } from '../oci/digest.ts'
 import { OciError, type OciErrorCode } from '../oci/oci-error.ts'
@@ -314,31 +313,3 @@ describe('lastKnown()', () => {
     expect(await b.lastKnown()).toBeUndefined()
   })
 })
-
-/** A coordinator that has the result of others for everything. */
-class SharingCoordinator extends ScriptedCoordinator {
-  readonly #value: unknown
-
-  constructor(value: unknown) {
-    super()
-    this.#value = value
-  }
-
-  override share(): Promise<{ value: never; ageMs: number }> {
-    return Promise.resolve({ value: this.#value as never, ageMs: 0 })
-  }
-
-  override lookUp(): Promise<{ value: unknown; ageMs: number }> {
-    return Promise.resolve({ value: this.#value, ageMs: 0 })
-  }
-}
-
-test.each([{ digest: 'sha256:../../evil' }, { digest: 5 }, {}, null, 'text', 5, []])(
-  'what others share is not used when it is no target of a tag: %j',
-  async (value) => {
-    const { resolve, lastKnown } = await startResolver(new SharingCoordinator(value))
-    expect(await lastKnown()).toBeUndefined()
-    expect(await resolve()).toMatchObject({ digest: image.top.digest })
-    expect(registry.requests.countOf({ method: 'HEAD' })).toBe(1)
-  },
-)
