@@ -152,6 +152,20 @@ describe('what alice may read', () => {
   })
 })
 
+test('a client whose credentials have ended is told how to authenticate, each time', async () => {
+  const proxy = await startProxy('a')
+  expect((await ask(proxy, `private/a/manifests/${image.top.digest}`, alice)).status).toBe(200)
+  registry.fault = () => ({ kind: 'status', status: 401, headers: { 'WWW-Authenticate': challenge } })
+  for (let time = 0; time < 3; time++) {
+    const refused = await ask(proxy, 'private/a/manifests/latest', alice)
+    expect({ time, status: refused.status, challenge: refused.headers['www-authenticate'] }).toEqual({
+      time,
+      status: 401,
+      challenge,
+    })
+  }
+})
+
 test('a flight goes on with the credentials of another who follows it, when those in use have ended', async () => {
   const proxy = await startProxy('a')
   const fresh = basic('alice-again')

@@ -78,6 +78,16 @@ describe('refusals', () => {
     await expect(open(client)).rejects.toMatchObject({ permanent })
   })
 
+  test.each([
+    [429, 3_600_000],
+    [503, 60_000],
+  ])('%i with Retry-After: 3600 asks for a pause of %i ms at the most', async (status, retryAfterMs) => {
+    const headers = { 'Retry-After': '3600' }
+    await using registry = await startRegistry({ fault: () => ({ kind: 'status', status, headers }) })
+    await using client = createRegistryClient(registry.url)
+    await expect(client.resolveTag(scope, 'latest', signal)).rejects.toMatchObject({ retryAfterMs })
+  })
+
   test.each([429, 503])('%i with Retry-After is a limit, of the registry and of its storage', async (status) => {
     const fault: Fault = { kind: 'status', status, headers: { 'retry-after': '60' } }
     for (const from of ['blob', 'storage']) {
