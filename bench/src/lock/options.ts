@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util'
+import { chosen, positive } from '../flags.ts'
 import { CONTENDERS, type Contender } from './contender.ts'
 import { type Extent, QUICK, type ScenarioName, WHOLE } from './scenarios.ts'
 
@@ -27,8 +28,7 @@ export function parseOptions(args: readonly string[]): BenchOptions {
     },
   })
   const extent = values.quick ? QUICK : WHOLE
-  const rounds = values.rounds === undefined ? extent.rounds : Number(values.rounds)
-  if (!Number.isInteger(rounds) || rounds < 1) throw new Error(`--rounds: expected 1 or more, got ${values.rounds}`)
+  const rounds = positive('rounds', values.rounds) ?? extent.rounds
   const names = chosen(
     'contender',
     values.contender,
@@ -41,12 +41,4 @@ export function parseOptions(args: readonly string[]): BenchOptions {
     json: values.json,
     profileFolder: values.profile,
   }
-}
-
-/** The names of a flag that may be repeated or list several; all of them when it is absent. */
-function chosen<Name extends string>(flag: string, values: string[] | undefined, known: readonly Name[]): Name[] {
-  const wanted = values?.flatMap((value) => value.split(','))
-  const unknown = wanted?.find((name) => !known.some((each) => each === name))
-  if (unknown !== undefined) throw new Error(`--${flag}: expected ${known.join(', ')}, got ${unknown}`)
-  return known.filter((name) => wanted === undefined || wanted.includes(name))
 }

@@ -9,3 +9,10 @@ export async function pause(ms: number, signal: AbortSignal): Promise<void> {
     throw error
   }
 }
+
+const FIRST_BACKOFF_MS = 200
+
+/** Waits before upstream is tried again after so many failures in a row: at random, up to twice as long each time. */
+export function backOff(failures: number, signal: AbortSignal): Promise<void> {
+  return pause(Math.random() * FIRST_BACKOFF_MS * 2 ** failures, signal)
+}

@@ -62,12 +62,21 @@ export class AccessGate {
     }
   }
 
-  /** Upstream no longer takes the client's credentials: the next request hears it from upstream itself. */
-  refused(target: Target, failure: unknown): void {
-    const { visitor } = target
-    if (visitor === undefined || !(failure instanceof OciError)) return
-    if (failure.code === 'UNAUTHORIZED' || failure.code === 'DENIED')
-      this.#facts.delete(visitorFact(target, visitor.id))
+  /**
+   * Reads something for an admitted client. Where that shows that upstream no longer takes its credentials, it is admitted
+   * no longer, so that its next request hears it from upstream itself.
+   *
+   * @throws what reading fails with
+   */
+  async whileAdmitted<T>(target: Target, reading: Promise<T>): Promise<T> {
+    try {
+      return await reading
+    } catch (failure) {
+      const { visitor } = target
+      const isRefusal = failure instanceof OciError && (failure.code === 'UNAUTHORIZED' || failure.code === 'DENIED')
+      if (visitor !== undefined && isRefusal) this.#facts.delete(visitorFact(target, visitor.id))
+      throw failure
+    }
   }
 
   async #ask(target: Target, kind: ContentKind, reference: string): Promise<TagTarget | undefined> {

@@ -8,7 +8,7 @@ import { batches } from './batches.ts'
 import { Patience } from '../upstream/pauses.ts'
 import type { FetchRequest } from './fetch-request.ts'
 import type { Flight } from './flight.ts'
-import { pause } from '../pause.ts'
+import { backOff } from '../pause.ts'
 
 export interface FillContext {
   readonly stats: ProxyStats
@@ -16,7 +16,6 @@ export interface FillContext {
   readonly signal: AbortSignal
 }
 
-const FIRST_PAUSE_MS = 200
 /** What counts as getting further, in bytes: one byte a connection would take for ever, and upstream a connection each. */
 const MIN_PROGRESS_BYTES = 16 * 1024
 /** After so many bytes a connection is taken up again at once. */
@@ -47,7 +46,7 @@ export async function fillFromUpstream(flight: Flight, request: FetchRequest, co
       if (fruitless >= request.upstream.retries) throw error
       logger.warn({ digest: flight.digest, at: flight.written, err: error }, 'upstream failed; trying again')
       // Where much has come, clients wait for the rest, and upstream is well enough.
-      if (gainedBytes < MUCH_BYTES) await pause(Math.random() * FIRST_PAUSE_MS * 2 ** fruitless, signal)
+      if (gainedBytes < MUCH_BYTES) await backOff(fruitless, signal)
     }
   }
 }

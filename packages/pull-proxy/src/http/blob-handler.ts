@@ -43,10 +43,7 @@ export class BlobHandler {
     const opened =
       response.req.method === 'HEAD'
         ? await flights.peek(id, false).catch(() => undefined)
-        : await flights.open(id, { ...target, kind: 'blobs', knownSize: cache.sizeOf(id) }).catch((error: unknown) => {
-            gate.refused(target, error)
-            throw error
-          })
+        : await gate.whileAdmitted(target, flights.open(id, { ...target, kind: 'blobs', knownSize: cache.sizeOf(id) }))
     if (opened === undefined) {
       const size = await target.upstream.sizeOf(target, 'blobs', digest, signal)
       const all = { ...headers, 'content-length': size, 'accept-ranges': 'bytes', 'x-layerlock-source': 'upstream' }

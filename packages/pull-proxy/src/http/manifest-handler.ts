@@ -7,6 +7,7 @@ import { parseReference } from '../oci/reference.ts'
 import type { ProxyStats } from '../status/proxy-stats.ts'
 import type { ResolvedTag } from '../tags/last-known-tags.ts'
 import type { TagResolver } from '../tags/tag-resolver.ts'
+import { unlessAborted } from '../unless-aborted.ts'
 import type { Target } from '../upstream/upstreams.ts'
 import { isNotModified } from './conditional.ts'
 import type { Manifest, ManifestCache } from './manifest-cache.ts'
@@ -37,11 +38,7 @@ export class ManifestHandler {
     if (reference.kind === 'tag') return this.#answerTag(target, reference.tag, response, signal)
     await this.#options.gate.admit(target, 'manifests', reference.digest)
     if (answeredNotModified(response, reference.digest)) return
-    const found = await this.#find(target, reference.digest).catch((error: unknown) => {
-      this.#options.gate.refused(target, error)
-      throw error
-    })
-    this.#send(response, found)
+    this.#send(response, await this.#find(target, reference.digest))
   }
 
   /** A tag is answered only with a manifest that can be served: the one that it names now, or the last that was. */
@@ -51,7 +48,7 @@ export class ManifestHandler {
     let resolved: ResolvedTag
     let found: Found
     try {
-      resolved = await tags.resolve(target, tag, proof, signal)
+      resolved = await gate.whileAdmitted(target, tags.resolve(target, tag, proof, signal))
       gate.contains(target, resolved.digest)
       if (answeredNotModified(response, resolved.digest)) {
         await tags.served(target, tag, resolved)
@@ -60,14 +57,14 @@ export class ManifestHandler {
       try {
         found = await this.#find(target, resolved.digest, resolved.size)
       } catch (failure) {
-        const again = await tags.resolveAnew(target, tag, { gone: resolved.digest, failure, signal })
+        const asking = tags.resolveAnew(target, tag, { gone: resolved.digest, failure, signal })
+        const again = await gate.whileAdmitted(target, asking)
         if (again === undefined) throw failure
         resolved = again
         gate.contains(target, resolved.digest)
         found = await this.#find(target, resolved.digest, resolved.size)
       }
     } catch (error) {
-      gate.refused(target, error)
       if (await this.#answerStale(target, tag, response, error)) return
       throw error
     }
@@ -82,7 +79,8 @@ export class ManifestHandler {
     if (last === undefined) return false
     const { digest } = last.target
     gate.contains(target, digest)
-    const found = await inTime(this.#find(target, digest))
+    const inTime = AbortSignal.timeout(MAX_STALE_WAIT_MS)
+    const found = await unlessAborted(this.#find(target, digest), inTime).catch(() => undefined)
     if (found === undefined) return false
     const { upstream } = target
     stats.staleTag(upstream.name)
@@ -94,12 +92,13 @@ export class ManifestHandler {
 
   /** A manifest is small and named by its digest: it is fetched for a `HEAD` too, so that what is answered can be had. */
   async #find(target: Target, digest: Digest, size?: number): Promise<Found> {
-    const { cache, flights } = this.#options
+    const { cache, flights, gate } = this.#options
     const id = contentIdOf(digest, target.upstream.domain)
     const cached = cache.get(id)
     if (cached !== undefined) return { ...cached, digest, source: 'store' }
     const knownSize = size ?? cache.sizeOf(id)
-    const { content: opened, source } = await flights.open(id, { ...target, kind: 'manifests', knownSize })
+    const opening = flights.open(id, { ...target, kind: 'manifests', knownSize })
+    const { content: opened, source } = await gate.whileAdmitted(target, opening)
     await using content = opened
     return { ...(await cache.read(id, content)), digest, source }
   }
@@ -121,17 +120,6 @@ export class ManifestHandler {
 
 /** How long the manifest of a stale tag may take to be had, in milliseconds: upstream is away, but other nodes may have it. */
 const MAX_STALE_WAIT_MS = 3_000
-
-/** What somebody finds, if that is soon. */
-async function inTime(finding: Promise<Found>): Promise<Found | undefined> {
-  const late = Promise.withResolvers<undefined>()
-  const timer = setTimeout(() => late.resolve(undefined), MAX_STALE_WAIT_MS)
-  try {
-    return await Promise.race([finding.catch(() => undefined), late.promise])
-  } finally {
-    clearTimeout(timer)
-  }
-}
 
 function answeredNotModified(response: ServerResponse, digest: Digest): boolean {
   const etag = `"${digest}"`

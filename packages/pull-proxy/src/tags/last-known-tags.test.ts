@@ -1,6 +1,6 @@
 import { rm } from 'node:fs/promises'
 import { temporaryFolder, type TemporaryFolder } from '@layerlock/test-support'
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { SoloCoordinator } from '../coordination/solo-coordinator.ts'
 import { parseDigest } from '../oci/digest.ts'
 import { createTestLogger } from '../test-logger.testbed.ts'
@@ -38,6 +38,15 @@ test('an older word does not replace a newer one, after a restart neither', asyn
   const restarted = await startNode()
   await restarted.keep(name, resolved('b', 2_000, { isOwn: false }), hourMs)
   expect(await restarted.own(name)).toMatchObject({ digest: resolved('a', 0).digest })
+})
+
+test('the file of a tag is read once, however often the tag is answered', async () => {
+  await (await startNode()).keep(name, resolved('a', 1_000), hourMs)
+  const lookUp = vi.spyOn(TagLedger.prototype, 'lookUp')
+  const restarted = await startNode()
+  for (let time = 0; time < 5; time++) await restarted.keep(name, resolved('a', 1_000, { isOwn: false }), hourMs)
+  expect(lookUp).toHaveBeenCalledTimes(1)
+  lookUp.mockRestore()
 })
 
 test('what the cluster has pinned replaces what this node found out alone, however old the pin is', async () => {

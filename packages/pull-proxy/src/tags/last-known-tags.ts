@@ -22,13 +22,16 @@ export interface LastKnownOptions {
 
 const MAX_REMEMBERED = 10_000
 
+interface Recorded {
+  readonly digest: string
+  readonly resolvedAtMs: number
+}
+
 /** What tags named when upstream said so last: on this node's disk, and at the lock server for nodes that never asked. */
 export class LastKnownTags {
   readonly #options: LastKnownOptions
   /** What the ledger has. */
-  readonly #recorded = new LRUCache<string, { readonly digest: string; readonly resolvedAtMs: number }>({
-    max: MAX_REMEMBERED,
-  })
+  readonly #recorded = new LRUCache<string, Recorded>({ max: MAX_REMEMBERED })
 
   constructor(options: LastKnownOptions) {
     this.#options = options
@@ -41,7 +44,7 @@ export class LastKnownTags {
    */
   async keep(name: string, resolved: ResolvedTag, forMs: number): Promise<void> {
     const { digest, resolvedAtMs, isOwn, isPinned = false } = resolved
-    const recorded = this.#recorded.get(name) ?? (await this.#onDisk(name))
+    const recorded = await this.#recordOf(name)
     const newerByMs = resolvedAtMs - (recorded?.resolvedAtMs ?? -Infinity)
     if (isPinned ? recorded?.digest === digest : newerByMs <= 0) return
     // What others were told is written down often enough never to get too old while the tag is used.
@@ -50,10 +53,15 @@ export class LastKnownTags {
     await Promise.all([this.#record(name, resolved), isOwn ? this.#publish(name, resolved, forMs) : undefined])
   }
 
-  /** What was kept before this process began, or is remembered no longer. */
-  async #onDisk(name: string): Promise<{ readonly digest: string; readonly resolvedAtMs: number } | undefined> {
+  /** What the ledger has; read once, for what was kept before this process began. */
+  async #recordOf(name: string): Promise<Recorded | undefined> {
+    const known = this.#recorded.get(name)
+    if (known !== undefined) return known
     const kept = await this.#options.ledger.lookUp(name)
-    return kept === undefined ? undefined : { digest: kept.target.digest, resolvedAtMs: Date.now() - kept.ageMs }
+    if (kept === undefined) return undefined
+    const recorded = { digest: kept.target.digest, resolvedAtMs: Date.now() - kept.ageMs }
+    this.#recorded.set(name, recorded)
+    return recorded
   }
 
   /** What this node has kept, however old. */

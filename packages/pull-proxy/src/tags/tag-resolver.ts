@@ -4,7 +4,7 @@ import { LRUCache } from 'lru-cache'
 import type { Coordinator } from '../coordination/coordinator.ts'
 import type { Digest } from '../oci/digest.ts'
 import { OciError } from '../oci/oci-error.ts'
-import { pause } from '../pause.ts'
+import { backOff } from '../pause.ts'
 import { Patience } from '../upstream/pauses.ts'
 import type { TagTarget } from '../upstream/registry-client.ts'
 import type { TagPolicy } from '../upstream/upstream-options.ts'
@@ -47,7 +47,6 @@ const MAX_ASKING_MS = 8_000
 const MAX_ASKING_IF_KNOWN_MS = 3_000
 /** How long after an upstream has failed last known answers are given without asking it, in milliseconds. */
 const OUTAGE_MS = 5_000
-const FIRST_PAUSE_MS = 200
 const MAX_REMEMBERED = 10_000
 /** Keys of the lock server have 512 bytes at most; the names of repositories and tags could be longer together. */
 const MAX_NAME_LENGTH = 400
@@ -178,7 +177,7 @@ export class TagResolver {
           if (!isOutage(error) || isTooLong || tries >= upstream.retries) throw error
           logger.warn({ err: error, tag, repository }, 'a tag could not be resolved; trying again')
         }
-        await pause(Math.random() * FIRST_PAUSE_MS * 2 ** tries, whileAsked)
+        await backOff(tries, whileAsked)
       }
     } finally {
       for (const timer of timers) clearTimeout(timer)

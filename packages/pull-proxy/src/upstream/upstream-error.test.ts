@@ -88,6 +88,16 @@ describe('refusals', () => {
     await expect(client.resolveTag(scope, 'latest', signal)).rejects.toMatchObject({ retryAfterMs })
   })
 
+  test('what storage asks for is a pause of a minute at the most: it may be one blob that is in trouble', async () => {
+    const fault: Fault = { kind: 'status', status: 429, headers: { 'Retry-After': '3600' } }
+    await using registry = await startRegistry({
+      redirectBlobsTo: '127.0.0.2',
+      fault: ({ kind }) => (kind === 'storage' ? fault : undefined),
+    })
+    await using client = createRegistryClient(registry.url)
+    await expect(open(client)).rejects.toMatchObject({ code: 'TOOMANYREQUESTS', retryAfterMs: 60_000 })
+  })
+
   test.each([429, 503])('%i with Retry-After is a limit, of the registry and of its storage', async (status) => {
     const fault: Fault = { kind: 'status', status, headers: { 'retry-after': '60' } }
     for (const from of ['blob', 'storage']) {
