@@ -106,17 +106,13 @@ export class RegistryClient implements AsyncDisposable {
   /** Resolves a tag. @throws {OciError} as upstream refuses, or `UNKNOWN` when it fails */
   async resolveTag(scope: RepositoryScope, tag: string, signal: AbortSignal, patience?: Patience): Promise<TagTarget> {
     const asked = { scope, path: `manifests/${tag}`, headers: ACCEPT_MANIFESTS, signal }
-    const resolve = async (passage: Passage) => {
+    const resolve = async () => {
       const response = await this.#requests.send({ ...asked, method: 'HEAD' })
       discard(response)
       const target = targetOf(response)
-      if (target !== undefined) {
-        passage.leave()
-        return target
-      }
+      if (target !== undefined) return target
       // Some registries tell nothing by HEAD; then the manifest itself says it.
       const whole = await readAll(await this.#requests.send({ ...asked, method: 'GET' }), MANIFEST_MAX_BYTES)
-      passage.leave()
       this.#stats.received('upstream', whole.length)
       return { digest: digestOf(whole), size: whole.length, mediaType: manifestTypeOf(whole) }
     }
@@ -133,36 +129,29 @@ export class RegistryClient implements AsyncDisposable {
   async admit(scope: RepositoryScope, kind: ContentKind, reference: string, signal: AbortSignal) {
     const path = `${kind}/${reference}`
     const headers = kind === 'manifests' ? ACCEPT_MANIFESTS : {}
-    return this.#requests.through(scope, signal, async (passage) => {
+    return this.#requests.through(scope, signal, async () => {
       const response = await this.#requests.send({ method: 'HEAD', scope, path, headers, redirect: 'manual', signal })
       discard(response)
       if (response.status >= 300) {
         const first = { ...headers, range: 'bytes=0-0' }
         discard(await this.#requests.send({ method: 'GET', scope, path, headers: first, signal }))
       }
-      passage.leave()
       return kind === 'manifests' ? targetOf(response) : undefined
     })
   }
 
   /** The size of a blob. @throws {OciError} as upstream refuses, or `UNKNOWN` when it fails or does not tell */
   async sizeOf(scope: RepositoryScope, kind: ContentKind, digest: Digest, signal: AbortSignal): Promise<number> {
-    return this.#requests.through(scope, signal, async (passage) => {
-      const size = await this.#sizeOf(scope, kind, digest, signal)
-      passage.leave()
-      return size
-    })
+    return this.#requests.through(scope, signal, () => this.#sizeOf(scope, kind, digest, signal))
   }
 
   /** Passes a list (tags, referrers) through as it is; the query goes with it. @throws {OciError} as upstream refuses */
   async list(scope: RepositoryScope, path: string, query: string, signal: AbortSignal): Promise<ExchangeResponse> {
     const headers = { accept: 'application/json, */*' }
-    return this.#requests.through(scope, signal, async (passage) => {
-      const response = await this.#requests.send({ method: 'GET', scope, path: path + query, headers, signal })
-      // Its client reads at its own pace, and others should not wait for that.
-      passage.leave()
-      return response
-    })
+    // Its client reads the body at its own pace, and others should not wait for that.
+    return this.#requests.through(scope, signal, () =>
+      this.#requests.send({ method: 'GET', scope, path: path + query, headers, signal }),
+    )
   }
 
   /** As {@link RegistryRequests.ping}. */

@@ -73,8 +73,8 @@ export class RegistryRequests implements AsyncDisposable {
   }
 
   /**
-   * Does some requests when there is room for them, and tells everyone when upstream wants no more. The work leaves the
-   * passage when its answers are over.
+   * Does some requests when there is room for them, and tells everyone when upstream wants no more. The room is free again
+   * when the work is done, or when the body is over that it leaves after.
    *
    * @throws {OciError} `TOOMANYREQUESTS` without asking upstream, while it wants no requests
    */
@@ -139,14 +139,13 @@ export class RegistryRequests implements AsyncDisposable {
     const { authorization } = visitor
     const url = new URL(`${this.#base.href.replace(/\/+$/, '')}/v2/`)
     const headers: Record<string, string> = authorization === undefined ? {} : { authorization }
-    await this.through({ visitor }, signal, async (passage) => {
+    await this.through({ visitor }, signal, async () => {
       const response = await this.#exchange.send({ method: 'GET', url, headers, signal })
       if (response.status === 401 || response.status === 429) {
         const authorizations = authorization === undefined ? [] : [authorization]
         throw await errorOf(response, { upstream: this.#name, path: '', authorizations, isRelayed: true })
       }
       discard(response)
-      passage.leave()
     })
   }
 

@@ -38,10 +38,10 @@ export interface Entry {
 export interface Passage {
   /** Upstream answered that it wants no more for a while. Leaves, and gives back how long nobody will ask. */
   limited(asked: AskedPause): Pause
-  /** Upstream has answered as it should. */
+  /** Upstream has answered as it should. Leaves, unless a body is still to come. */
   succeeded(): void
   leave(): void
-  /** Leaves when the body is over. */
+  /** Leaves when the body is over, and not before. */
   leaveAfter(body: Readable): void
 }
 
@@ -91,6 +91,7 @@ export class RequestGate {
   #passage(visitor: Visitor | undefined, place: Place, free: () => void): Passage {
     const sentAtMs = performance.now()
     let left = false
+    let isKept = false
     const leave = () => {
       if (left) return
       left = true
@@ -102,9 +103,13 @@ export class RequestGate {
         leave()
         return this.#pauses.limited(visitor, asked, sentAtMs)
       },
-      succeeded: () => this.#pauses.succeeded(visitor, sentAtMs),
+      succeeded: () => {
+        this.#pauses.succeeded(visitor, sentAtMs)
+        if (!isKept) leave()
+      },
       leave,
       leaveAfter: (body) => {
+        isKept = true
         if (body.closed || body.destroyed) leave()
         else body.once('close', leave)
       },
